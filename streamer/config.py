@@ -1,0 +1,123 @@
+"""Every setting and its default, with the reason for it.
+
+Units are in the names: `_s` seconds, `_db` decibels, `_ms` milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+SAMPLE_RATE = 16_000  # Hz, the one rate inside: wav2vec 2.0 and WebRTC VAD both work at it.
+
+
+def to_samples(seconds: float) -> int:
+    """Convert a duration to samples, to the nearest one."""
+    return round(seconds * SAMPLE_RATE)
+
+
+def to_seconds(n_samples: int) -> float:
+    """Convert an absolute sample index, or a number of samples, to seconds."""
+    return n_samples / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How speech is found, cut and recognised. Values out of range raise `ValueError`.
+
+    Attributes:
+        vad_frame_ms: Length of a VAD frame. WebRTC VAD takes 10, 20 or 30; 20 is what a
+            microphone block holds.
+        vad_mode: How eagerly WebRTC VAD calls a frame noise, 0 to 3.
+        noise_window_s: The noise floor is the quietest moment of this window. Long enough to
+            hold a gap between words, short enough to learn a fan that is switched on.
+        noise_margin_db: A frame is speech only when it is this much louder than the noise floor.
+            Steady noise varies by about 3 dB from frame to frame.
+        quietest_speech_db: A frame below this level (dB of full scale) is never speech.
+        onset_frames, onset_window: An utterance may begin when so many frames of the last
+            `onset_window` are speech. A click fills fewer.
+        pre_roll_s: Sound taken in before the onset: soft first consonants are below the VAD.
+        min_speech_s: An utterance with less speech in it is ignored.
+        end_silence_s: Silence that ends an utterance (the hangover).
+        trailing_pad_s: Silence kept after the last speech frame. When so much has been heard,
+            the final can be computed in advance.
+        longest_piece_s: Longer utterances are cut at a pause. 246 000 samples, the length of the
+            published wav2vec2-960h; no model is given more than its longest bucket.
+        cut_window_s: The pause to cut at is looked for in so much of the piece's end.
+        partials: Whether to emit partial transcripts.
+        partial_interval_s: New sound between two partials. They come less often when the
+            machine does not keep up.
+        stable_lag_s: A word becomes stable only when it ended so long before the newest sound.
+            0.3 s removes nine in ten spurious edits (Baumann et al. 2009,
+            https://aclanthology.org/N09-1043/).
+        ring_s: Sound that is kept while it waits for the model. A live source loses sound beyond
+            it, every other source waits.
+    """
+
+    vad_frame_ms: int = 20
+    vad_mode: int = 2
+    noise_window_s: float = 3.0
+    noise_margin_db: float = 6.0
+    quietest_speech_db: float = -65.0
+    onset_frames: int = 3
+    onset_window: int = 5
+    pre_roll_s: float = 0.5
+    min_speech_s: float = 0.15
+    end_silence_s: float = 0.5
+    trailing_pad_s: float = 0.2
+    longest_piece_s: float = 15.375
+    cut_window_s: float = 6.0
+    partials: bool = True
+    partial_interval_s: float = 0.25
+    stable_lag_s: float = 0.3
+    ring_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        def check(holds: bool, expected: str, found: object) -> None:
+            if not holds:
+                raise ValueError(f"Expected {expected}, found {found}.")
+
+        check(self.vad_frame_ms in (10, 20, 30), "vad_frame_ms 10, 20 or 30", self.vad_frame_ms)
+        check(self.vad_mode in (0, 1, 2, 3), "vad_mode 0, 1, 2 or 3", self.vad_mode)
+        check(
+            1 <= self.onset_frames <= self.onset_window,
+            "onset_frames from 1 to onset_window",
+            f"{self.onset_frames} of {self.onset_window}",
+        )
+        for name in ("noise_window_s", "end_silence_s", "partial_interval_s", "longest_piece_s"):
+            check(getattr(self, name) >= 0.05, f"{name} of at least 0.05", getattr(self, name))
+        for name in ("pre_roll_s", "min_speech_s", "trailing_pad_s", "stable_lag_s"):
+            check(getattr(self, name) >= 0, f"{name} of at least 0", getattr(self, name))
+        check(
+            self.trailing_pad_s <= self.end_silence_s,
+            f"trailing_pad_s of at most end_silence_s ({self.end_silence_s})",
+            self.trailing_pad_s,
+        )
+        check(
+            self.ring_s >= 2 * self.longest_piece_s + self.pre_roll_s,
+            "ring_s of at least two longest pieces and the pre-roll",
+            self.ring_s,
+        )
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Settings:
+        """Take the settings for a use: one of `PRESETS`, with single settings changed.
+
+        Raises:
+            ValueError: There is no preset of that name.
+        """
+        try:
+            return replace(cls(**PRESETS[name]), **changes)
+        except KeyError:
+            raise ValueError(
+                f"Expected a preset of {', '.join(PRESETS)}, found {name!r}."
+            ) from None
+
+
+# How long a pause may be before the utterance is over: one thinks while dictating, a command is
+# said in one breath.
+PRESETS: dict[str, dict[str, Any]] = {
+    "captions": {"end_silence_s": 0.5},
+    "dictation": {"end_silence_s": 0.8},
+    "command": {"end_silence_s": 0.3},
+}

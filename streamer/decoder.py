@@ -1,0 +1,112 @@
+"""CTC decoding: log-probabilities -> words with times and confidence.
+
+Greedy ("best path") decoding, Graves et al. 2006, https://doi.org/10.1145/1143844.1143891: take
+the best label of every frame, merge repeats, drop blanks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.models.labels import Labels
+
+LogProbs = npt.NDArray[np.float32]  # shape [frame, label], the valid frames only
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedWord:
+    """A word between two sample indices, relative to the first sample of the decoded span.
+
+    `confidence` is the geometric mean of its letters' probabilities, each taken in the frame where
+    the letter is most probable.
+    """
+
+    text: str
+    start: int
+    stop: int
+    confidence: float
+
+    def shifted(self, n_samples: int) -> DecodedWord:
+        """The same word, its times counted from `n_samples` earlier."""
+        return replace(self, start=self.start + n_samples, stop=self.stop + n_samples)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameGrid:
+    """Where in the sound the frames of a model are.
+
+    Attributes:
+        hop: Samples from one frame to the next.
+        receptive_field: Samples that one frame sees. Frame i is taken to speak for the `hop`
+            samples in the middle of what it sees.
+    """
+
+    hop: int
+    receptive_field: int
+
+    def start_of(self, frame: int) -> int:
+        """First sample that a frame speaks for."""
+        return frame * self.hop + (self.receptive_field - self.hop) // 2
+
+
+def decode(log_probs: LogProbs, labels: Labels, grid: FrameGrid, n_samples: int) -> list[DecodedWord]:
+    """Decode greedily into words.
+
+    Args:
+        log_probs: Log-probabilities of the valid frames.
+        labels: What the columns stand for.
+        grid: Where the frames are in the sound.
+        n_samples: Length of the decoded span; no word reaches beyond it.
+
+    Returns:
+        The words in order; their times never overlap.
+    """
+    best = np.argmax(log_probs, axis=1) if len(log_probs) else np.zeros(0, int)
+    best_log_prob = log_probs[np.arange(len(best)), best]
+    # Runs of one label: each is one letter, one word boundary or one silence.
+    starts = np.flatnonzero(np.diff(best, prepend=-1))
+    stops = np.append(starts[1:], len(best))
+
+    words: list[DecodedWord] = []
+    letters: list[tuple[int, int, int]] = []  # (label, first frame, frame after the last)
+
+    def finish_word() -> None:
+        if not letters:
+            return
+        peaks = [best_log_prob[first:after].max() for _, first, after in letters]
+        start, stop = grid.start_of(letters[0][1]), grid.start_of(letters[-1][2])
+        start = min(max(start, words[-1].stop if words else 0), n_samples)
+        words.append(
+            DecodedWord(
+                text="".join(labels.symbols[label] for label, _, _ in letters),
+                start=start,
+                stop=min(max(stop, start), n_samples),
+                confidence=float(np.exp(np.mean(peaks))),
+            )
+        )
+        letters.clear()
+
+    for first, after in zip(starts.tolist(), stops.tolist(), strict=True):
+        label = int(best[first])
+        if label == labels.word_boundary:
+            finish_word()
+        elif label not in labels.silent:
+            letters.append((label, first, after))
+    finish_word()
+    return words
+
+
+def longest_gap(words: list[DecodedWord], start: int, stop: int) -> tuple[int, int] | None:
+    """The longest pause between two words, or after the last one, that lies in [start, stop).
+
+    The model hears pauses better than any VAD: between two words it says blank. Returns its first
+    sample and the one after its last, or None when nothing was said before `stop`.
+    """
+    edges = [(a.stop, b.start) for a, b in zip(words, words[1:], strict=False)]
+    if words:
+        edges.append((words[-1].stop, stop))
+    gaps = [(max(a, start), b) for a, b in edges if b > start and b >= a]
+    return max(gaps, key=lambda gap: gap[1] - gap[0], default=None)

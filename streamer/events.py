@@ -1,0 +1,123 @@
+"""What the user receives: typed events, each also one JSON object.
+
+Times are seconds since capture began. For any stream of events:
+
+- `SpeechStarted` comes once and first for every utterance, exactly one `Final` ends it, after
+  which nothing more is said of it; utterances come in order.
+- `Partial.stable_text` never shrinks or changes within an utterance.
+- The finals do not depend on how the samples were cut into blocks, nor on the machine's speed.
+- The words of a final lie inside its utterance, in order; joined by spaces they are its text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """One recognised word. `confidence` is in [0, 1], see `streamer.decoder`."""
+
+    word: str
+    start_s: float
+    end_s: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechStarted:
+    """Somebody began to speak. `start_s` includes the pre-roll."""
+
+    type: ClassVar[str] = "speech_started"
+    utterance: int
+    start_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partial:
+    """What has been understood so far. `text` is the stable and the unstable text together."""
+
+    type: ClassVar[str] = "partial"
+    utterance: int
+    start_s: float
+    end_s: float
+    stable_text: str
+    unstable_text: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Final:
+    """The transcript of an utterance. Its text is empty when there was no word in the sound.
+
+    `latency_s` is the sound heard between the end of speech and this event: with a live source,
+    how long the speaker waited for it.
+    """
+
+    type: ClassVar[str] = "final"
+    utterance: int
+    start_s: float
+    end_s: float
+    text: str
+    words: tuple[Word, ...]
+    latency_s: float
+    model: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioDropped:
+    """Sound was lost. No utterance reaches across the gap."""
+
+    type: ClassVar[str] = "audio_dropped"
+    start_s: float
+    duration_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceLost:
+    """The microphone is gone. What was said before is still finished."""
+
+    type: ClassVar[str] = "device_lost"
+    device: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """Where every second of sound went, and what came of it.
+
+    captured_s = recognised_s + silence_s + dropped_s + waiting_s
+    """
+
+    captured_s: float = 0.0
+    recognised_s: float = 0.0
+    silence_s: float = 0.0
+    dropped_s: float = 0.0
+    waiting_s: float = 0.0
+    utterances: int = 0
+    words: int = 0
+    partials: int = 0
+    speculative_finals: int = 0
+    speculative_finals_used: int = 0
+    inferences: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """The last event of every stream."""
+
+    type: ClassVar[str] = "closed"
+    statistics: Statistics
+
+
+Event = SpeechStarted | Partial | Final | AudioDropped | DeviceLost | Closed
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """The event as a JSON object: its `type`, then its fields under their own names."""
+    return {"type": event.type, **asdict(event)}

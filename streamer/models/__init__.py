@@ -1,0 +1,79 @@
+"""Acoustic models: raw waveforms and valid lengths in, log-probabilities and valid frames out.
+
+`load` finds one by name or path and puts it behind fixed shapes. TensorFlow is imported by it and
+not before: that takes seconds, in which a microphone can already listen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamer.config import to_samples
+from streamer.errors import ModelError
+
+if TYPE_CHECKING:
+    from streamer.models.compiled import AcousticModel, CompiledModel
+
+# Each costs seconds of start-up and saves the time that a shorter utterance would spend on padding
+# (`scripts/measure_buckets`). The longest is the published length of wav2vec2-960h.
+BUCKETS_S = (4.0, 8.0, 15.375)
+
+
+def load(name: str | Path = "auto", *, jit_compile: bool | None = None) -> CompiledModel:
+    """Load a model by its name or path; nothing is compiled yet.
+
+    Args:
+        name: `auto` or `starter` for the model in the package, or the folder of a SavedModel.
+        jit_compile: Whether XLA compiles it; None leaves it to the model.
+
+    Raises:
+        ModelError: There is no such model, or it cannot be read.
+    """
+    folder = Path(name)
+    if str(name) not in ("auto", "starter") and not (folder / "saved_model.pb").is_file():
+        found = "a folder without saved_model.pb" if folder.is_dir() else "neither"
+        raise ModelError(
+            f"Expected 'starter' or the folder of a SavedModel as the model, found {found}: {name}"
+        )
+    with _quiet_stderr():
+        import tensorflow  # noqa: F401
+    from streamer.models.compiled import CompiledModel
+
+    model: AcousticModel
+    if str(name) in ("auto", "starter"):
+        from streamer.models.starter import Starter
+
+        model = Starter.from_package()
+    else:
+        from streamer.models.saved_model import SavedModel
+
+        model = SavedModel(folder)
+    buckets = [to_samples(seconds) for seconds in BUCKETS_S]
+    return CompiledModel(model, buckets, jit_compile=jit_compile)
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keep TensorFlow's start-up chatter off the terminal.
+
+    Its C++ part writes to the file descriptor before any log level is heeded. Python's own
+    `sys.stderr` goes on working meanwhile.
+    """
+    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    saved = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)

@@ -1,0 +1,118 @@
+"""An acoustic model behind fixed shapes: buckets, jit compilation, warm-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from streamer.audio import Samples
+from streamer.decoder import FrameGrid, LogProbs
+from streamer.models.labels import Labels
+from streamer.padding import bucket_for, pad
+
+
+class AcousticModel(Protocol):
+    """A CTC network over raw waveforms.
+
+    Calling it takes raw 16 kHz samples in [-1, 1], float32 [batch, samples], and the number of
+    valid ones, int32 [batch]; it returns log-probabilities, float32 [batch, frame, label], and the
+    number of valid frames, int32 [batch]. Whatever lies beyond the valid samples changes nothing.
+
+    Attributes:
+        name: What it is called in events.
+        labels: What the last axis stands for.
+        hop: Samples from one frame to the next.
+        receptive_field: Samples that one frame sees; with fewer there is no frame.
+        jit_compile: Whether XLA makes it faster; most networks, not all.
+    """
+
+    name: str
+    labels: Labels
+    hop: int
+    receptive_field: int
+    jit_compile: bool
+
+    def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]: ...
+
+
+class CompiledModel:
+    """An acoustic model, compiled once for each of a few lengths and never again.
+
+    Compiling a length takes seconds. `warm_up` does it for all of them; without it each is compiled
+    when it is first needed. Any number of threads may use it. The weights exist once, whatever the
+    number of buckets.
+
+    Attributes:
+        longest: The longest bucket: how many samples one call takes at most.
+        n_traces: How often the network was traced, at most once for each bucket.
+    """
+
+    def __init__(
+        self, model: AcousticModel, buckets: Sequence[int], *, jit_compile: bool | None = None
+    ) -> None:
+        """Prepare without compiling anything.
+
+        Args:
+            model: The network.
+            buckets: Lengths in samples, ascending, not empty.
+            jit_compile: Whether XLA compiles it; None leaves it to the model.
+        """
+        if not buckets or list(buckets) != sorted(set(buckets)):
+            raise ValueError(f"Expected ascending lengths, found {list(buckets)}.")
+        self.name = model.name
+        self.labels = model.labels
+        self.grid = FrameGrid(model.hop, model.receptive_field)
+        self.buckets = tuple(buckets)
+        self.longest = self.buckets[-1]
+        self.n_traces = 0
+        self._model = model
+        self._jit_compile = model.jit_compile if jit_compile is None else jit_compile
+        self._calls: dict[int, Callable[..., tuple[tf.Tensor, tf.Tensor]]] = {}
+        self._locks = {bucket: Lock() for bucket in self.buckets}
+
+    def warm_up(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Compile every bucket, the shortest first, unless `should_stop` says so in between."""
+        for bucket in self.buckets:
+            if should_stop():
+                return
+            self._compiled(bucket)
+
+    def log_probs(self, utterance: Samples) -> LogProbs:
+        """Run the network on raw samples, shape [n_samples], n_samples <= longest.
+
+        Returns:
+            The log-probabilities of the valid frames, [frame, label].
+        """
+        if len(utterance) < self.grid.receptive_field:
+            return np.zeros((0, len(self.labels.symbols)), np.float32)
+        bucket = bucket_for(len(utterance), self.buckets)
+        call = self._compiled(bucket)
+        log_probs, n_frames = call(
+            tf.constant(pad(utterance, bucket)), tf.constant([len(utterance)], tf.int32)
+        )
+        valid: LogProbs = log_probs.numpy()[0, : int(n_frames.numpy()[0])]
+        return valid
+
+    def _compiled(self, bucket: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        """The function of a bucket, compiled by the first who asks while the others wait."""
+        with self._locks[bucket]:
+            if bucket not in self._calls:
+                self._calls[bucket] = self._compile(bucket)
+            return self._calls[bucket]
+
+    def _compile(self, bucket: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        def traced(waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            self.n_traces += 1  # Runs while tracing only.
+            return self._model(waveforms, valid)
+
+        # A concrete function takes this one shape and can never be traced again.
+        call = tf.function(traced, jit_compile=self._jit_compile).get_concrete_function(
+            tf.TensorSpec([1, bucket], tf.float32), tf.TensorSpec([1], tf.int32)
+        )
+        # XLA compiles when it is first called.
+        call(tf.zeros([1, bucket]), tf.constant([bucket], tf.int32))
+        return call  # type: ignore[no-any-return]

@@ -1,0 +1,51 @@
+"""The alphabet of an acoustic model: what each column of its log-probabilities stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamer.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of a CTC model, in the order of its outputs.
+
+    Attributes:
+        symbols: One string a label.
+        blank: Index of the CTC blank.
+        word_boundary: Index of the label between two words.
+        silent: Labels that are never written, among them the blank.
+    """
+
+    symbols: tuple[str, ...]
+    blank: int
+    word_boundary: int
+    silent: frozenset[int]
+
+    @classmethod
+    def from_symbols(cls, symbols: Sequence[str]) -> Labels:
+        """Find the special labels by the names that wav2vec 2.0 checkpoints give them.
+
+        Raises:
+            ModelError: There is no blank (`<pad>`) or no word boundary (`|` or a space).
+        """
+        blank = next((i for i, s in enumerate(symbols) if s in ("<pad>", "[PAD]", "<blank>")), None)
+        boundary = next((i for i, s in enumerate(symbols) if s in ("|", " ")), None)
+        if blank is None or boundary is None:
+            raise ModelError(
+                "A model's labels need a blank named '<pad>' and a word boundary named '|', "
+                f"but these were found: {' '.join(map(repr, symbols))}. Correct labels.json."
+            )
+        special = {
+            i for i, s in enumerate(symbols) if len(s) > 2 and (s[0], s[-1]) in ("<>", ("[", "]"))
+        }
+        special |= {i for i, s in enumerate(symbols) if len(s) > 2 and s[0] == "<" and s[-1] == ">"}
+        return cls(tuple(symbols), blank, boundary, frozenset(special | {blank}))
+
+
+# https://huggingface.co/facebook/wav2vec2-base-960h/blob/main/vocab.json
+WAV2VEC2_LABELS = Labels.from_symbols(
+    ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
+)

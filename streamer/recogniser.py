@@ -1,0 +1,300 @@
+"""The recognising side: utterances in, events out, the most valuable work first.
+
+There is no queue of jobs. Whenever the model is free, it is given the best there is to do at that
+moment: a final, else a speculative final, else a partial of the newest sound. So partials coalesce
+by themselves under load, and finals are never skipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from streamer.audio import Samples
+from streamer.config import Settings, to_samples, to_seconds
+from streamer.decoder import DecodedWord, FrameGrid, LogProbs, decode, longest_gap
+from streamer.events import (
+    AudioDropped,
+    DeviceLost,
+    Event,
+    Final,
+    Partial,
+    SpeechStarted,
+    Statistics,
+    Word,
+)
+from streamer.listener import Gap, Listener, Lost
+from streamer.models.labels import Labels
+from streamer.segmenter import Segment
+from streamer.stabiliser import Stabiliser
+
+
+class Model(Protocol):
+    """What the recogniser asks of a model; `streamer.models.compiled.CompiledModel` is one.
+
+    Attributes:
+        name: Reported in every final.
+        labels: What the columns of its log-probabilities stand for.
+        grid: Where its frames are in the sound.
+        longest: How many samples it takes at most.
+    """
+
+    name: str
+    labels: Labels
+    grid: FrameGrid
+    longest: int
+
+    def log_probs(self, utterance: Samples) -> LogProbs:
+        """Log-probabilities [frame, label] of raw samples [n_samples], n_samples <= longest."""
+        ...
+
+
+class WorkKind(Enum):
+    """Why a span is decoded."""
+
+    FINAL = "final"  # The utterance is over.
+    CUT = "cut"  # It goes on beyond the longest piece: find the pause to cut it at.
+    SPECULATIVE = "speculative"  # It is over, if the silence goes on.
+    PARTIAL = "partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One span to decode: the samples [start, stop), copied."""
+
+    kind: WorkKind
+    start: int
+    stop: int
+    samples: Samples
+
+
+@dataclass(slots=True)
+class _Utterance:
+    """What is known about the utterance that is being worked on."""
+
+    number: int
+    partial_due: int
+    speculated_stop: int = -1
+    speculated_words: list[DecodedWord] | None = None
+    shown: str = ""
+
+
+class Recogniser:
+    """Turns what a listener has found into events.
+
+    Not thread-safe but for `run`, which is the only part that takes time and touches nothing that
+    is shared: a thread may run it while another one pushes sound into the listener.
+    """
+
+    def __init__(self, listener: Listener, model: Model, settings: Settings) -> None:
+        self._listener = listener
+        self._model = model
+        self._settings = settings
+        self._longest = min(to_samples(settings.longest_piece_s), model.longest)
+        self._trailing_pad = to_samples(settings.trailing_pad_s)
+        self._partial_interval = to_samples(settings.partial_interval_s)
+        self._stable_lag = to_samples(settings.stable_lag_s)
+        self._cut_window = to_samples(settings.cut_window_s)
+        self._stabiliser = Stabiliser(self._stable_lag)
+        self._utterance: _Utterance | None = None  # of the first pending segment, once announced
+        self._events: list[Event] = []
+        self._n_recognised = 0
+        self._n_utterances = 0
+        self._n_words = 0
+        self._n_partials = 0
+        self._n_speculative = 0
+        self._n_speculative_used = 0
+        self._n_inferences = 0
+
+    def next_work(self) -> Work | None:
+        """Settle what needs no model, and choose the best work there is now, if there is any."""
+        pending = self._listener.pending
+        while pending:
+            first = pending[0]
+            if isinstance(first, Gap):
+                self._emit_gap(first)
+                pending.popleft()
+            elif isinstance(first, Lost):
+                self._events.append(DeviceLost(device=first.device, at_s=to_seconds(first.at)))
+                pending.popleft()
+            else:
+                utterance = self._utterance or self._announce(first)
+                known = self._known_final(first, utterance)
+                if known is None:
+                    return self._work_for(first, utterance)
+                self._n_speculative_used += 1
+                self._finish(first, utterance, known)
+        return None
+
+    def run(self, work: Work) -> list[DecodedWord]:
+        """Decode the work's span; the words' times are absolute."""
+        model = self._model
+        log_probs = model.log_probs(work.samples)
+        words = decode(log_probs, model.labels, model.grid, len(work.samples))
+        return [word.shifted(work.start) for word in words]
+
+    def complete(self, work: Work, words: list[DecodedWord]) -> None:
+        """Draw the consequences of a finished work."""
+        segment = self._listener.pending[0]
+        utterance = self._utterance
+        assert isinstance(segment, Segment) and utterance is not None
+        self._n_inferences += 1
+        if work.kind is WorkKind.FINAL:
+            self._finish(segment, utterance, words)
+        elif work.kind is WorkKind.CUT:
+            self._cut(segment, utterance, work, words)
+        else:
+            if work.kind is WorkKind.SPECULATIVE:
+                self._n_speculative += 1
+                utterance.speculated_stop, utterance.speculated_words = work.stop, words
+            utterance.partial_due = work.stop + self._partial_interval
+            self._stabiliser.push(words, work.stop)
+            self._emit_partial(segment, utterance, work.stop)
+
+    def take_events(self) -> list[Event]:
+        """The events since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def statistics(self) -> Statistics:
+        """What became of the sound so far."""
+        listener = self._listener
+        waiting = listener.n_needed
+        n_silent = listener.ring.stop - listener.n_dropped - self._n_recognised - waiting
+        return Statistics(
+            captured_s=to_seconds(listener.ring.stop),
+            recognised_s=to_seconds(self._n_recognised),
+            silence_s=to_seconds(n_silent),
+            dropped_s=to_seconds(listener.n_dropped),
+            waiting_s=to_seconds(waiting),
+            utterances=self._n_utterances,
+            words=self._n_words,
+            partials=self._n_partials,
+            speculative_finals=self._n_speculative,
+            speculative_finals_used=self._n_speculative_used,
+            inferences=self._n_inferences,
+        )
+
+    def _announce(self, segment: Segment) -> _Utterance:
+        self._utterance = _Utterance(self._n_utterances, partial_due=segment.start)
+        self._n_utterances += 1
+        self._stabiliser.reset()
+        self._events.append(
+            SpeechStarted(utterance=self._utterance.number, start_s=to_seconds(segment.start))
+        )
+        return self._utterance
+
+    def _known_final(self, segment: Segment, utterance: _Utterance) -> list[DecodedWord] | None:
+        """The words of a closed segment whose very span was decoded speculatively."""
+        return utterance.speculated_words if segment.stop == utterance.speculated_stop else None
+
+    def _work_for(self, segment: Segment, utterance: _Utterance) -> Work | None:
+        """The best work that can be done for the first pending segment.
+
+        Whether to cut depends on where speech ends and on nothing else: not on how much has been
+        heard when the model becomes free. Otherwise the finals would depend on the machine.
+        """
+        heard = self._listener.heard
+        speech_stop = segment.speech_stop + self._trailing_pad  # as far as is known by now
+        piece_stop = segment.start + self._longest
+        if piece_stop < (speech_stop if segment.stop is None else segment.stop):
+            if piece_stop <= heard:
+                return self._work(WorkKind.CUT, segment, piece_stop)
+        elif segment.stop is not None:
+            return self._work(WorkKind.FINAL, segment, segment.stop)
+        elif heard >= speech_stop:
+            # The span of a final is complete, and all that comes is silence or more speech.
+            if utterance.speculated_stop != speech_stop:
+                return self._work(WorkKind.SPECULATIVE, segment, speech_stop)
+            return None
+        if self._settings.partials and heard >= utterance.partial_due:
+            return self._work(WorkKind.PARTIAL, segment, heard)
+        return None
+
+    def _work(self, kind: WorkKind, segment: Segment, stop: int) -> Work:
+        return Work(kind, segment.start, stop, self._listener.ring.read(segment.start, stop))
+
+    def _cut(
+        self, segment: Segment, utterance: _Utterance, work: Work, words: list[DecodedWord]
+    ) -> None:
+        """End the utterance at a pause inside the decoded piece, and go on with a new one."""
+        # Close to the edge the model has not heard enough to tell a pause from a word.
+        edge = work.stop - self._stable_lag
+        gap = longest_gap(words, work.stop - self._cut_window, edge)
+        gap = gap or longest_gap(words, work.start, edge) or (edge, edge)
+        cut = sum(gap) // 2
+        said = [word for word in words if word.stop <= cut]
+        self._emit_final(segment.start, cut, said, utterance, speech_stop=cut)
+        segment.start = cut
+        self._utterance = None
+
+    def _finish(self, segment: Segment, utterance: _Utterance, words: list[DecodedWord]) -> None:
+        assert segment.stop is not None
+        self._emit_final(segment.start, segment.stop, words, utterance, segment.speech_stop)
+        self._listener.pending.popleft()
+        self._utterance = None
+
+    def _emit_final(
+        self,
+        start: int,
+        stop: int,
+        words: list[DecodedWord],
+        utterance: _Utterance,
+        speech_stop: int,
+    ) -> None:
+        self._n_recognised += stop - start
+        self._n_words += len(words)
+        self._events.append(
+            Final(
+                utterance=utterance.number,
+                start_s=to_seconds(start),
+                end_s=to_seconds(stop),
+                text=_text(words),
+                words=tuple(
+                    Word(
+                        word=word.text,
+                        start_s=to_seconds(word.start),
+                        end_s=to_seconds(word.stop),
+                        confidence=word.confidence,
+                    )
+                    for word in words
+                ),
+                latency_s=to_seconds(max(0, self._listener.ring.stop - speech_stop)),
+                model=self._model.name,
+            )
+        )
+
+    def _emit_partial(self, segment: Segment, utterance: _Utterance, stop: int) -> None:
+        stable_text = _text(self._stabiliser.stable)
+        unstable_text = _text(self._stabiliser.unstable)
+        shown = f"{stable_text}\n{unstable_text}"
+        if shown == utterance.shown or not self._settings.partials:
+            return  # Nothing new to say: saying it again would only cost the reader.
+        if not utterance.shown and shown == "\n":
+            return
+        utterance.shown = shown
+        self._n_partials += 1
+        self._events.append(
+            Partial(
+                utterance=utterance.number,
+                start_s=to_seconds(segment.start),
+                end_s=to_seconds(stop),
+                stable_text=stable_text,
+                unstable_text=unstable_text,
+                text=f"{stable_text} {unstable_text}".strip(),
+            )
+        )
+
+    def _emit_gap(self, gap: Gap) -> None:
+        self._events.append(
+            AudioDropped(
+                start_s=to_seconds(gap.start),
+                duration_s=to_seconds(gap.stop - gap.start),
+                reason=gap.reason,
+            )
+        )
+
+
+def _text(words: list[DecodedWord]) -> str:
+    return " ".join(word.text for word in words)
