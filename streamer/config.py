@@ -52,6 +52,7 @@ class Settings:
             https://aclanthology.org/N09-1043/).
         ring_s: Sound that is kept while it waits for the model. A live source loses sound beyond
             it, every other source waits.
+        jit_compile: Whether XLA compiles the model; None leaves it to the model.
     """
 
     vad_frame_ms: int = 20
@@ -71,6 +72,7 @@ class Settings:
     partial_interval_s: float = 0.25
     stable_lag_s: float = 0.3
     ring_s: float = 60.0
+    jit_compile: bool | None = None
 
     def __post_init__(self) -> None:
         def check(holds: bool, expected: str, found: object) -> None:

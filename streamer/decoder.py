@@ -52,7 +52,9 @@ class FrameGrid:
         return frame * self.hop + (self.receptive_field - self.hop) // 2
 
 
-def decode(log_probs: LogProbs, labels: Labels, grid: FrameGrid, n_samples: int) -> list[DecodedWord]:
+def decode(
+    log_probs: LogProbs, labels: Labels, grid: FrameGrid, n_samples: int
+) -> list[DecodedWord]:
     """Decode greedily into words.
 
     Args:

@@ -3,7 +3,7 @@
     StreamerError               every error that this package raises on purpose
     |-- AudioError              the sound given cannot be used: unreadable, wrong form, not finite
     |-- DeviceError             the microphone or PortAudio cannot be used
-    |   `-- DeviceLost          it worked, and then it was gone
+    |   `-- DeviceLostError          it worked, and then it was gone
     |-- ModelError              the model cannot be found, read or run
     `-- CallbackError           a callback given by the caller raised; its cause is attached
 
@@ -26,7 +26,7 @@ class DeviceError(StreamerError):
     """The microphone, or PortAudio itself, cannot be used."""
 
 
-class DeviceLost(DeviceError):
+class DeviceLostError(DeviceError):
     """The microphone worked, and then it delivered nothing any more."""
 
 

@@ -7,6 +7,7 @@ by themselves under load, and finals are never skipped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -47,6 +48,10 @@ class Model(Protocol):
 
     def log_probs(self, utterance: Samples) -> LogProbs:
         """Log-probabilities [frame, label] of raw samples [n_samples], n_samples <= longest."""
+        ...
+
+    def warm_up(self, keep_going: Callable[[int, int], bool]) -> None:
+        """Do in advance what makes the first calls slow; `keep_going(n_done, n_all)` may end it."""
         ...
 
 

@@ -52,7 +52,9 @@ class RingBuffer:
                 who must not let more in than there is room for.
         """
         if not self.start <= start <= stop <= self.stop:
-            raise IndexError(f"Expected a span in [{self.start}, {self.stop}), found [{start}, {stop}).")
+            raise IndexError(
+                f"Expected a span in [{self.start}, {self.stop}), found [{start}, {stop})."
+            )
         at = start % self.capacity
         n_samples = stop - start
         until_edge = min(n_samples, self.capacity - at)

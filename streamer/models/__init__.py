@@ -7,6 +7,8 @@ not before: that takes seconds, in which a microphone can already listen.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -40,8 +42,7 @@ def load(name: str | Path = "auto", *, jit_compile: bool | None = None) -> Compi
         raise ModelError(
             f"Expected 'starter' or the folder of a SavedModel as the model, found {found}: {name}"
         )
-    with _quiet_stderr():
-        import tensorflow  # noqa: F401
+    _import_tensorflow()
     from streamer.models.compiled import CompiledModel
 
     model: AcousticModel
@@ -55,6 +56,32 @@ def load(name: str | Path = "auto", *, jit_compile: bool | None = None) -> Compi
         model = SavedModel(folder)
     buckets = [to_samples(seconds) for seconds in BUCKETS_S]
     return CompiledModel(model, buckets, jit_compile=jit_compile)
+
+
+def _import_tensorflow() -> None:
+    """Import TensorFlow without its chatter, and without stopping the other threads."""
+    if "tensorflow" in sys.modules:
+        return
+    with _quiet_stderr():
+        _preload_libraries()
+        import tensorflow  # noqa: F401
+
+
+def _preload_libraries() -> None:
+    """Load TensorFlow's shared libraries while other threads run.
+
+    An import holds the interpreter's lock while the system loads a gigabyte of code and runs its
+    initialisers: 0.4 s at best, seconds from a cold disk, in which no Python thread could read the
+    microphone. A foreign function called through `ctypes` lets go of the lock.
+    """
+    spec = importlib.util.find_spec("tensorflow")
+    if sys.platform != "linux" or spec is None or spec.origin is None:
+        return
+    dlopen = ctypes.CDLL(None).dlopen
+    dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
+    for name in ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2"):
+        # A failure is harmless: the import loads it, or says why it cannot.
+        dlopen(os.fsencode(Path(spec.origin).parent / name), os.RTLD_LAZY)
 
 
 @contextlib.contextmanager

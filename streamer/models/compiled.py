@@ -74,12 +74,18 @@ class CompiledModel:
         self._calls: dict[int, Callable[..., tuple[tf.Tensor, tf.Tensor]]] = {}
         self._locks = {bucket: Lock() for bucket in self.buckets}
 
-    def warm_up(self, should_stop: Callable[[], bool] = lambda: False) -> None:
-        """Compile every bucket, the shortest first, unless `should_stop` says so in between."""
-        for bucket in self.buckets:
-            if should_stop():
+    def warm_up(self, keep_going: Callable[[int, int], bool] = lambda done, total: True) -> None:
+        """Compile every bucket, the shortest first: it is the one to begin with.
+
+        Args:
+            keep_going: Asked before each with how many are compiled and how many there are, and
+                told at the end; False ends the warm-up.
+        """
+        for n_compiled, bucket in enumerate(self.buckets):
+            if not keep_going(n_compiled, len(self.buckets)):
                 return
             self._compiled(bucket)
+        keep_going(len(self.buckets), len(self.buckets))
 
     def log_probs(self, utterance: Samples) -> LogProbs:
         """Run the network on raw samples, shape [n_samples], n_samples <= longest.

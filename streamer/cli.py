@@ -1,0 +1,470 @@
+"""The command line: arguments, signals, exit codes.
+
+Transcripts go to stdout and nothing else does. Exit status: 0 done, 1 failed, 2 wrong usage,
+130 interrupted, 141 nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from tqdm import tqdm
+
+from streamer import __version__
+from streamer.captions import CaptionWriter
+from streamer.config import PRESETS, SAMPLE_RATE, Settings
+from streamer.errors import AudioError, DeviceError, StreamerError
+from streamer.events import Event
+from streamer.pipeline import Pipeline
+from streamer.sources import Source
+from streamer.sources.file import File
+from streamer.sources.microphone import Microphone, input_devices
+from streamer.sources.pipe import ENCODINGS, Pipe
+from streamer.transcriber import Transcriber
+from streamer.writers import FORMATS, SUFFIXES, Writer, format_of, writer_for
+
+if TYPE_CHECKING:
+    from streamer.models.compiled import CompiledModel
+
+FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+LONG_RECORDING_S = 30.0  # from here on a progress bar is worth its line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
+        argv.insert(0, "captions")
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.verbose:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
+    try:
+        if check := getattr(options, "check", None):
+            check(options, parser)
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (StreamerError, OSError) as error:
+        _complain(error, options.verbose)
+        return FAILED
+
+
+def sample_path() -> Path:
+    """The bundled sample of speech."""
+    return Path(str(resources.files("streamer") / "sample" / "sample.flac"))
+
+
+def _captions(options: argparse.Namespace) -> int:
+    source: Source
+    source = File(sample_path(), realtime=True) if options.sample else Microphone(options.device)
+    transcriber = Transcriber(source, model=options.model, settings=_settings(options))
+    with (
+        _Interruption(source) as interruption,
+        _outputs(options) as outputs,
+        transcriber,
+    ):
+        what = "the bundled sample" if options.sample else source.name
+        _say(f"Listening to {what}. Ctrl-C ends.")
+        for event in transcriber:
+            outputs.write(event)
+    return INTERRUPTED if interruption.happened else outputs.status
+
+
+def _transcribe(options: argparse.Namespace) -> int:
+    options.load = functools.cache(functools.partial(_load, options))
+    status = 0
+    for path in options.paths:
+        source = _source(path, options)
+        with _Interruption(source) as interruption:
+            try:
+                with _outputs(options, path) as outputs:
+                    for event in _events(source, options):
+                        with tqdm.external_write_mode(sys.stdout):
+                            outputs.write(event)
+                status = status or outputs.status
+            except AudioError as error:
+                _complain(error, options.verbose)
+                status = FAILED
+        if interruption.happened:
+            return INTERRUPTED
+    return status
+
+
+def _devices(_options: argparse.Namespace) -> int:
+    devices = input_devices()
+    for device in devices:
+        mark = "*" if device.is_default else " "
+        form = f"{device.channels} channels, {device.sample_rate} Hz"
+        print(f"{mark} {device.index}  {device.name}  ({form})")
+    if not devices:
+        raise DeviceError("No microphone was found: PortAudio knows no input device. Connect one.")
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from streamer import bench
+
+    results = bench.measure(
+        options.folder or sample_path().parent,
+        model=_load(options),
+        settings=_settings(options),
+        realtime=options.realtime,
+        subset=options.subset,
+        limit=options.limit,
+    )
+    print(json.dumps(results.to_json(), indent=2) if options.json else results.table())
+    return 0
+
+
+def _load(options: argparse.Namespace) -> CompiledModel:
+    from streamer import models
+
+    return models.load(options.model, jit_compile=options.jit_compile)
+
+
+def _source(path: str, options: argparse.Namespace) -> File | Pipe:
+    if path == "-":
+        return Pipe(
+            sys.stdin.buffer,
+            rate=options.rate,
+            channels=options.channels,
+            encoding=options.encoding,
+        )
+    return File(path, realtime=options.realtime)
+
+
+def _events(source: File | Pipe, options: argparse.Namespace) -> Iterator[Event]:
+    """The events of one recording or pipe, at the speed of speech or as fast as they come."""
+    if options.realtime:
+        with Transcriber(source, model=options.load(), settings=_settings(options)) as transcriber:
+            yield from transcriber
+        return
+    failure: AudioError | None = None
+    source.open()
+    with contextlib.closing(source):
+        pipeline = Pipeline(options.load(), _settings(options))
+        with _progress(source) as progress:
+            while True:
+                try:
+                    block = source.read()
+                except AudioError as error:  # What came before it is still transcribed.
+                    failure = error
+                    break
+                if block is None:
+                    break
+                yield from pipeline.push(block.samples)
+                progress.update(len(block.samples) / SAMPLE_RATE)
+            yield from pipeline.flush()
+    if failure is not None:
+        raise failure
+
+
+def _progress(source: File | Pipe) -> tqdm[Any]:
+    """A progress bar on stderr, if there is something long to wait for and somebody to see it."""
+    duration_s = source.duration_s if isinstance(source, File) else 0.0
+    return tqdm(
+        total=round(duration_s),
+        desc=source.name,
+        disable=duration_s < LONG_RECORDING_S or not sys.stderr.isatty(),
+        bar_format="{desc}: {percentage:3.0f} % |{bar}| {n:.0f} of {total} s, {remaining} left",
+        leave=False,
+        file=sys.stderr,
+    )
+
+
+class _Outputs:
+    """Where events are written: stdout or a file in a folder, and the file of `--save`."""
+
+    def __init__(self, main: Writer) -> None:
+        self.status = 0
+        self._main = main
+        self._saved: tuple[Path, Writer] | None = None
+
+    def save_to(self, path: Path, writer: Writer) -> None:
+        """Write to a file as well."""
+        self._saved = (path, writer)
+
+    def write(self, event: Event) -> None:
+        """Write an event everywhere. A full disk ends the saving, not the captions."""
+        self._main.write(event)
+        if self._saved is not None:
+            path, writer = self._saved
+            try:
+                writer.write(event)
+            except OSError as error:
+                self._saved = None
+                self.status = FAILED
+                _say(f"{path}: nothing more is saved: {error.strerror}.")
+
+
+@contextlib.contextmanager
+def _outputs(options: argparse.Namespace, path: str | None = None) -> Iterator[_Outputs]:
+    """Open what a stream of events is written to.
+
+    Args:
+        options: The arguments.
+        path: The recording that is transcribed; None with live captions.
+    """
+    paths = getattr(options, "paths", [])
+    source = path if len(paths) > 1 else None
+    folder: Path | None = getattr(options, "output_dir", None)
+    with contextlib.ExitStack() as files:
+
+        def create(target: Path) -> TextIO:
+            return files.enter_context(target.open("w", encoding="utf-8"))
+
+        if folder is not None and path is not None:
+            suffix = next(s for s, form in SUFFIXES.items() if form == options.format)
+            name = "stdin" if path == "-" else Path(path).stem
+            outputs = _Outputs(writer_for(options.format, create(folder / (name + suffix)), source))
+        elif options.format == "text" and sys.stdout.isatty():
+            outputs = _Outputs(CaptionWriter(sys.stdout))
+        else:
+            outputs = _Outputs(writer_for(options.format, sys.stdout, source))
+        if options.save is not None:
+            writer = writer_for(format_of(options.save), create(options.save), source)
+            outputs.save_to(options.save, writer)
+        yield outputs
+
+
+class _Interruption:
+    """Turns the first Ctrl-C into the end of the sound: what was said is still finished.
+
+    A second one interrupts at once.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._previous: list[tuple[int, Any]] = []
+        self.happened = False
+
+    def __enter__(self) -> _Interruption:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous.append((number, signal.signal(number, self._handle)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous:
+            signal.signal(number, handler)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self.happened:
+            raise KeyboardInterrupt
+        self.happened = True
+        self._source.stop()
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    changes: dict[str, Any] = {"partials": options.format == "jsonl" or options.shows_partials}
+    if options.partials is not None:
+        changes["partials"] = options.partials
+    if options.end_silence is not None:
+        changes["end_silence_s"] = options.end_silence
+        changes["trailing_pad_s"] = min(Settings().trailing_pad_s, options.end_silence)
+    return Settings.preset(options.preset, jit_compile=options.jit_compile, **changes)
+
+
+def _say(message: str) -> None:
+    print(f"streamer: {message}", file=sys.stderr, flush=True)
+
+
+def _complain(error: BaseException, verbose: bool) -> None:
+    if verbose:
+        traceback.print_exception(error)
+    _say(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="streamer",
+        description="Speech to text while it is being spoken, on this machine.",
+        epilog="Without a command: live captions. `streamer COMMAND --help` explains each.",
+    )
+    parser.add_argument("--version", action="version", version=f"streamer {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "-v", "--verbose", action="store_true", help="show tracebacks and TensorFlow's log"
+    )
+
+    speech = argparse.ArgumentParser(add_help=False)
+    speech.add_argument(
+        "--model",
+        default="auto",
+        metavar="NAME_OR_PATH",
+        help="starter (in the package), or the folder of a SavedModel; default: auto",
+    )
+    speech.add_argument(
+        "--jit-compile",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="compile the model with XLA or not; default: as the model says",
+    )
+    speech.add_argument(
+        "--preset",
+        choices=PRESETS,
+        default="captions",
+        help="how long a pause may be: command 0.3 s, captions 0.5 s, dictation 0.8 s; "
+        "default: captions",
+    )
+    speech.add_argument(
+        "--end-silence",
+        type=_seconds,
+        metavar="SECONDS",
+        help="end an utterance after so much silence, instead of as the preset says",
+    )
+    speech.add_argument(
+        "--partials",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="recognise utterances while they are being spoken; default: where they are shown",
+    )
+
+    written = argparse.ArgumentParser(add_help=False)
+    written.add_argument(
+        "--format", choices=FORMATS, default="text", help="what stdout carries; default: text"
+    )
+    written.add_argument(
+        "--save",
+        type=_save_path,
+        metavar="FILE",
+        help=f"write the transcript to a file as well; its ending ({', '.join(SUFFIXES)}) "
+        "says the format",
+    )
+
+    captions = commands.add_parser(
+        "captions",
+        parents=[speech, written, common],
+        help="live captions from the microphone",
+        description="Live captions: what is being said as a line that is rewritten, what was said "
+        "above it. On a pipe only finished utterances, one a line, or every event as JSON.",
+    )
+    captions.add_argument(
+        "--device",
+        metavar="ID_OR_NAME",
+        help="input device: its index, or part of its name (see `streamer devices`)",
+    )
+    captions.add_argument(
+        "--sample", action="store_true", help="caption the bundled sample, without a microphone"
+    )
+    captions.set_defaults(run=_captions, shows_partials=sys.stdout.isatty())
+
+    transcribe = commands.add_parser(
+        "transcribe",
+        parents=[speech, written, common],
+        help="recordings, or sound on standard input",
+        description="Transcribe recordings (any format that libsndfile reads), or WAV or raw PCM "
+        "on standard input.",
+    )
+    transcribe.add_argument("paths", nargs="+", metavar="PATH", help="a recording, or - for stdin")
+    transcribe.add_argument(
+        "--output-dir",
+        type=_folder,
+        metavar="FOLDER",
+        help="write one file for each recording into this folder instead of to stdout",
+    )
+    transcribe.add_argument(
+        "--realtime", action="store_true", help="feed recordings at the speed of speech"
+    )
+    raw = transcribe.add_argument_group("raw PCM on standard input (a WAV stream says it itself)")
+    raw.add_argument("--rate", type=int, metavar="HZ", help="sample rate; default: 16000")
+    raw.add_argument("--channels", type=int, metavar="N", help="interleaved channels; default: 1")
+    raw.add_argument("--encoding", choices=ENCODINGS, help="default: s16, little-endian as all")
+    transcribe.set_defaults(run=_transcribe, shows_partials=False, check=_check_transcribe)
+
+    devices = commands.add_parser(
+        "devices",
+        parents=[common],
+        help="input devices",
+        description="Input devices, one a line; a star marks the default one.",
+    )
+    devices.set_defaults(run=_devices)
+
+    bench = commands.add_parser(
+        "bench",
+        parents=[speech, common],
+        help="measure words, latency, flicker and speed",
+        description="Measure over the recordings of a folder with a manifest.tsv (columns path "
+        "and transcript at least), or over the bundled sample.",
+    )
+    bench.add_argument("folder", nargs="?", type=Path, metavar="FOLDER")
+    bench.add_argument(
+        "--realtime",
+        action="store_true",
+        help="feed at the speed of speech and measure latency by the wall clock",
+    )
+    bench.add_argument("--subset", help="only rows whose column `subset` says so")
+    bench.add_argument("--limit", type=int, metavar="N", help="only the first N recordings")
+    bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    bench.set_defaults(run=_bench, format="jsonl", shows_partials=True)
+    return parser
+
+
+def _check_transcribe(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Refuse what cannot go together, before anything is done."""
+    formats = [options.format] if options.output_dir is None else []
+    formats += [format_of(options.save)] if options.save else []
+    for form in formats:
+        if form in ("srt", "vtt") and len(options.paths) > 1:
+            parser.error(
+                f"{form} holds one recording, found {len(options.paths)}; write one file for each "
+                "with --output-dir FOLDER"
+            )
+    if options.paths.count("-") > 1:
+        parser.error("standard input (-) can be read once only")
+    raw = [f"--{name}" for name in ("rate", "channels", "encoding") if getattr(options, name)]
+    if raw and "-" not in options.paths:
+        parser.error(f"{', '.join(raw)} describes raw PCM on standard input: give - as a PATH")
+    if options.realtime:
+        options.shows_partials = sys.stdout.isatty() and options.output_dir is None
+        if "-" in options.paths:
+            parser.error("--realtime is for recordings; a pipe has its own speed")
+    try:
+        for path in options.paths:
+            _source(path, options)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _seconds(text: str) -> float:
+    try:
+        Settings(end_silence_s=float(text), trailing_pad_s=0.0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected seconds, at least 0.05, found {text!r}"
+        ) from None
+    return float(text)
+
+
+def _save_path(text: str) -> Path:
+    try:
+        format_of(Path(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"expected a folder, found none: {text}")
+    return Path(text)

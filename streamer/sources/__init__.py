@@ -1,0 +1,59 @@
+"""Where sound comes from: a microphone, a file, a pipe; each gives blocks of the form inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from streamer.audio import Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a source delivers at a time.
+
+    Attributes:
+        samples: float32, mono, 16 kHz, in [-1, 1], shape [n_samples].
+        n_lost: Samples that the source knows to have lost before these.
+    """
+
+    samples: Samples
+    n_lost: int = 0
+
+
+class Source(Protocol):
+    """Delivers sound to one thread that reads it.
+
+    Attributes:
+        name: What it is called in messages.
+        live: Whether it cannot wait: what is not taken in time is lost.
+    """
+
+    name: str
+    live: bool
+
+    def open(self) -> None:
+        """Begin to capture.
+
+        Raises:
+            AudioError: The sound cannot be used.
+            DeviceError: The device cannot be used.
+        """
+        ...
+
+    def read(self) -> Block | None:
+        """Wait for the next block; None at the end, and soon after `stop`.
+
+        Raises:
+            AudioError: The sound from here on cannot be used.
+            DeviceLostError: The device is gone.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End the sound here; from any thread. What was captured is still delivered."""
+        ...
+
+    def close(self) -> None:
+        """Give back what `open` took. Called by the reading thread, after its last `read`."""
+        ...

@@ -1,0 +1,111 @@
+"""Recordings in every format that libsndfile reads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import soundfile
+
+from streamer.audio import Converter
+from streamer.errors import AudioError
+from streamer.sources import Block
+
+BLOCK_S = 0.1
+REALTIME_BLOCK_S = 0.02  # as from a microphone
+
+
+class File:
+    """Reads a recording, as fast as possible or at the speed of speech.
+
+    Attributes:
+        duration_s: Its length, known once it is open.
+        opened_at: `time.monotonic()` when it was opened: at the speed of speech, the moment of its
+            first sample.
+    """
+
+    live = False
+
+    def __init__(self, path: str | Path, *, realtime: bool = False) -> None:
+        """Choose a recording; `realtime` delivers it at the speed of speech."""
+        self.name = str(path)
+        self._path = Path(path)
+        self._realtime = realtime
+        self._stopping = threading.Event()
+        self._sound: soundfile.SoundFile | None = None
+        self.duration_s = 0.0
+        self.opened_at = 0.0
+
+    def open(self) -> None:
+        """Open it.
+
+        Raises:
+            AudioError: It is missing, empty, or nothing that libsndfile reads.
+        """
+        path = self._path
+        if not path.exists():
+            raise AudioError(f"{path}: there is no such file.")
+        if path.is_dir():
+            raise AudioError(f"{path}: expected a recording, found a folder.")
+        try:
+            if path.is_file() and path.stat().st_size == 0:
+                raise AudioError(f"{path}: the file is empty.")
+            self._sound = soundfile.SoundFile(path)
+        except (soundfile.LibsndfileError, OSError) as error:
+            reason = getattr(error, "error_string", str(error)).rstrip(".")
+            raise AudioError(
+                f"{path}: expected a recording (WAV, FLAC, OGG, Opus, MP3, AIFF ...), found none "
+                f"that can be read: {reason}. Convert other formats first: "
+                "ffmpeg -i INPUT OUTPUT.wav"
+            ) from error
+        if self._sound.frames == 0:
+            self.close()
+            raise AudioError(f"{path}: the recording holds no sound, its length is zero.")
+        self.duration_s = self._sound.frames / self._sound.samplerate
+        try:
+            self._converter = Converter(self._sound.samplerate, self._sound.channels)
+        except AudioError as error:
+            self.close()
+            raise AudioError(f"{path}: {error}") from error
+        block_s = REALTIME_BLOCK_S if self._realtime else BLOCK_S
+        self._block_length = max(1, round(self._sound.samplerate * block_s))
+        self._n_read = 0
+        self._has_ended = False
+        self.opened_at = time.monotonic()
+
+    def read(self) -> Block | None:
+        """The next block; None at the end, and soon after `stop`.
+
+        Raises:
+            AudioError: The recording cannot be read from here on.
+        """
+        if self._has_ended:
+            return None
+        assert self._sound is not None
+        if self._realtime:
+            # A microphone, too, delivers a block when its last sample has been spoken.
+            due = self.opened_at + (self._n_read + self._block_length) / self._sound.samplerate
+            self._stopping.wait(max(0.0, due - time.monotonic()))
+        try:
+            empty = self._stopping.is_set()
+            data = self._sound.read(
+                0 if empty else self._block_length, dtype="float32", always_2d=True
+            )
+            if len(data):
+                self._n_read += len(data)
+                return Block(self._converter.push(data))
+        except (soundfile.LibsndfileError, AudioError) as error:
+            raise AudioError(f"{self._path}: {error}") from error
+        self._has_ended = True
+        return Block(self._converter.flush())
+
+    def stop(self) -> None:
+        """End the sound here; from any thread."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._sound is not None:
+            self._sound.close()
+            self._sound = None

@@ -1,0 +1,233 @@
+"""Sound on a pipe: a WAV stream or raw PCM, as it comes."""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+import sys
+import threading
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.audio import MAX_RATE, MIN_RATE, Converter
+from streamer.config import SAMPLE_RATE
+from streamer.errors import AudioError
+from streamer.sources import Block
+
+READ_BYTES = 1 << 16  # what a pipe holds on Linux
+POLL_S = 0.1
+# A program that records to a pipe does not know the length; it writes 0, or some 2 or 4 GiB.
+UNKNOWN_SIZE = 0x7FFF0000
+
+# Name -> (bytes a sample, dtype); all little-endian. 24 bits have no dtype of their own.
+ENCODINGS: dict[str, tuple[int, str]] = {
+    "s16": (2, "<i2"),
+    "s24": (3, "<i4"),
+    "s32": (4, "<i4"),
+    "u8": (1, "u1"),
+    "f32": (4, "<f4"),
+    "f64": (8, "<f8"),
+}
+# How other formats begin, to tell somebody who pipes one in.
+OTHER_FORMATS = {
+    b"fLaC": "FLAC",
+    b"OggS": "Ogg",
+    b"ID3": "MP3",
+    b"\xff\xfb": "MP3",
+    b"FORM": "AIFF",
+    b"caff": "CAF",
+    b"\x1aE\xdf\xa3": "Matroska or WebM",
+}
+
+
+class Pipe:
+    """Reads a pipe until it ends. Whoever writes into it waits while the model is busy.
+
+    A stream that begins like a WAV file is one, and its header tells the form. Anything else is raw
+    PCM.
+    """
+
+    live = False
+
+    def __init__(
+        self,
+        stream: IO[bytes],
+        *,
+        rate: int | None = None,
+        channels: int | None = None,
+        encoding: str | None = None,
+        name: str = "-",
+    ) -> None:
+        """Describe the raw PCM; what is not said is 16 kHz, mono, 16 bits (`s16`).
+
+        Raises:
+            ValueError: There is no such encoding, or a number is out of range.
+        """
+        if encoding is not None and encoding not in ENCODINGS:
+            raise ValueError(f"Expected an encoding of {', '.join(ENCODINGS)}, found {encoding!r}.")
+        if rate is not None and not MIN_RATE <= rate <= MAX_RATE:
+            raise ValueError(f"Expected a rate from {MIN_RATE} to {MAX_RATE} Hz, found {rate}.")
+        if channels is not None and channels < 1:
+            raise ValueError(f"Expected at least one channel, found {channels}.")
+        self.name = name
+        self._stream = stream
+        self._said = (rate, channels, encoding)
+        self._stopping = threading.Event()
+
+    def open(self) -> None:
+        """Read the first bytes and find out the form.
+
+        Raises:
+            AudioError: There is no sound on it, or in a form that cannot be used.
+        """
+        self._unread = b""
+        self._has_ended = False
+        self._is_flushed = False
+        self._n_bytes_left: int | None = None
+        if self._stream.isatty():
+            raise AudioError(
+                "Expected sound on standard input, found a terminal. Pipe it in, for example: "
+                "arecord -q -f S16_LE -r 16000 -t wav | streamer transcribe -"
+            )
+        start = self._read_exactly(12, may_end=True)
+        if not start and not self._stopping.is_set():
+            raise AudioError("Expected sound on standard input, found nothing: the pipe is empty.")
+        if start[:4] in (b"RIFF", b"RF64") and start[8:] == b"WAVE":
+            rate, channels, encoding = self._read_wav_header()
+        else:
+            self._check_is_raw(start)
+            said_rate, said_channels, said_encoding = self._said
+            rate = said_rate or SAMPLE_RATE
+            channels, encoding = said_channels or 1, said_encoding or "s16"
+            self._unread = start + self._unread
+        self._encoding = encoding
+        self._channels = channels
+        self._converter = Converter(rate, channels)
+
+    def read(self) -> Block | None:
+        """Wait for the next samples; None at the end, and soon after `stop`.
+
+        Raises:
+            AudioError: A float is not finite.
+        """
+        width = ENCODINGS[self._encoding][0] * self._channels
+        while not self._has_ended:
+            data, self._unread = self._unread, b""
+            if len(data) < width:
+                more = self._read_some()
+                self._has_ended = not more
+                data += more
+            if self._n_bytes_left is not None:
+                data = data[: self._n_bytes_left]
+            usable = len(data) - len(data) % width
+            self._unread = data[usable:]
+            if self._n_bytes_left is not None:
+                self._n_bytes_left -= usable
+                self._has_ended |= self._n_bytes_left < width
+            if usable:
+                samples = _decode(data[:usable], self._encoding).reshape(-1, self._channels)
+                return Block(self._converter.push(samples))
+        if self._is_flushed:
+            return None
+        self._is_flushed = True
+        return Block(self._converter.flush())
+
+    def stop(self) -> None:
+        """End the sound here; from any thread."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Nothing to give back: the stream is the caller's."""
+
+    def _read_some(self) -> bytes:
+        """What the pipe has, at least a byte; nothing at its end and after `stop`."""
+        fd = self._stream.fileno()
+        # Windows cannot wait for a pipe and for something else; there `stop` takes effect with
+        # the next bytes.
+        while sys.platform != "win32" and not self._stopping.is_set():
+            if select.select([fd], [], [], POLL_S)[0]:
+                break
+        return b"" if self._stopping.is_set() else os.read(fd, READ_BYTES)
+
+    def _read_exactly(self, n_bytes: int, *, may_end: bool = False) -> bytes:
+        data = self._unread
+        while len(data) < n_bytes:
+            more = self._read_some()
+            if not more:
+                if may_end:
+                    break
+                raise AudioError("The WAV stream on standard input ends inside its header.")
+            data += more
+        self._unread = data[n_bytes:]
+        return data[:n_bytes]
+
+    def _read_wav_header(self) -> tuple[int, int, str]:
+        """Read up to the first sample; returns rate, channels and encoding.
+
+        Chunks as in the Multimedia Programming Interface and Data Specifications 1.0 (1991).
+        No library reads a WAV file from a pipe that may stall and must be left in the middle.
+        """
+        form: tuple[int, int, str] | None = None
+        while True:
+            chunk, size = struct.unpack("<4sI", self._read_exactly(8))
+            if chunk == b"data":
+                self._n_bytes_left = size if 0 < size < UNKNOWN_SIZE else None
+                break
+            body = self._read_exactly(size + size % 2)
+            if chunk == b"fmt ":
+                form = _parse_format(body)
+        if form is None:
+            raise AudioError("The WAV stream on standard input does not say its form (no `fmt `).")
+        for what, said, found in zip(
+            ("rate", "channels", "encoding"), self._said, form, strict=True
+        ):
+            if said is not None and said != found:
+                raise AudioError(
+                    f"Expected a WAV stream with {what} {said} as said by --{what}, "
+                    f"found {found}. Leave --{what} out: the header is used."
+                )
+        return form
+
+    def _check_is_raw(self, start: bytes) -> None:
+        for magic, form in OTHER_FORMATS.items():
+            if start.startswith(magic):
+                raise AudioError(
+                    f"Expected WAV or raw PCM on standard input, found {form}. Decode it first: "
+                    "ffmpeg -i pipe: -f wav - | streamer transcribe -"
+                )
+        # A dozen printable bytes in a row are text, not sound.
+        if len(start) >= 12 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
+            raise AudioError(
+                f"Expected WAV or raw PCM on standard input, found text: {start.decode()!r}."
+            )
+
+
+def _parse_format(body: bytes) -> tuple[int, int, str]:
+    """The `fmt ` chunk of a WAV file as rate, channels and encoding."""
+    if len(body) < 16:
+        raise AudioError("The WAV stream on standard input has a damaged `fmt ` chunk.")
+    tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
+    if tag == 0xFFFE and len(body) >= 26:  # WAVE_FORMAT_EXTENSIBLE: the tag is in the GUID
+        (tag,) = struct.unpack("<H", body[24:26])
+    encodings = {(1, 8): "u8", (1, 16): "s16", (1, 24): "s24", (1, 32): "s32"}
+    encodings |= {(3, 32): "f32", (3, 64): "f64"}
+    if (tag, bits) not in encodings:
+        raise AudioError(
+            f"Expected PCM or float samples in the WAV stream, found format {tag} with {bits} "
+            "bits. Decode it first: ffmpeg -i pipe: -f wav - | streamer transcribe -"
+        )
+    return rate, channels, encodings[tag, bits]
+
+
+def _decode(data: bytes, encoding: str) -> npt.NDArray[np.generic]:
+    """Bytes of whole samples -> an array of them, shape [n_samples * channels]."""
+    width, dtype = ENCODINGS[encoding]
+    if width == 3:
+        # The three bytes become the upper ones of 32 bits: the scale stays full range.
+        padded = np.zeros((len(data) // 3, 4), np.uint8)
+        padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        return padded.reshape(-1).view("<i4")
+    return np.frombuffer(data, dtype)

@@ -1,0 +1,370 @@
+"""The threaded shell around the core: threads, the event queue, lifecycle, statistics.
+
+Two threads of ours: `streamer-capture` reads the source and listens (VAD, segmenter, ring buffer);
+`streamer-inference` loads the model, does the work and delivers the events. A third,
+`streamer-warm-up`, compiles the longer buckets and ends. The listener and the recogniser are
+touched under one lock; the model runs outside of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from streamer import models
+from streamer.config import Settings, to_seconds
+from streamer.errors import CallbackError, DeviceLostError, StreamerError
+from streamer.event_queue import EventQueue
+from streamer.events import Closed, Event, Final, Partial, Statistics
+from streamer.listener import Listener
+from streamer.pipeline import Pipeline
+from streamer.recogniser import Model, Recogniser
+from streamer.sources import Block, Source
+
+EVENT_CAPACITY = 256  # more than anybody reads in a minute of speech
+
+
+class Transcriber:
+    """Transcribes a source in the background.
+
+    Read its events by iterating, in a thread or in a coroutine, or give callbacks; not both:
+
+        with Transcriber(Microphone()) as transcriber:
+            for event in transcriber:
+                if isinstance(event, Final):
+                    print(event.text)
+
+        transcriber = Transcriber(Microphone(), on_final=print)
+        transcriber.start()
+        ...
+        transcriber.close()
+
+    Callbacks run on the inference thread, one at a time: what takes long delays the next
+    transcript. They may call `close` and `cancel`.
+
+    When the reader does not keep up, partials are left out first; then the model waits, then the
+    source. A live source cannot: it loses sound and says so with `AudioDropped`.
+
+    A failure in a thread or in a callback ends the stream and is raised once: to whoever iterates,
+    else by `wait` or `close`.
+    """
+
+    def __init__(
+        self,
+        source: Source | None = None,
+        *,
+        model: str | Path | Model = "auto",
+        settings: Settings | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        on_partial: Callable[[Partial], object] | None = None,
+        on_final: Callable[[Final], object] | None = None,
+    ) -> None:
+        """Prepare; nothing is opened or loaded yet.
+
+        Args:
+            source: Where the sound comes from; None is the default microphone.
+            model: A name or path for `streamer.models.load`, or a model loaded by it.
+            settings: How speech is found and recognised.
+            on_event: Called with every event.
+            on_partial: Called with every partial.
+            on_final: Called with every final.
+        """
+        if source is None:
+            from streamer.sources.microphone import Microphone
+
+            source = Microphone()
+        self._source = source
+        self._model: Model | None = None if isinstance(model, str | Path) else model
+        self._model_name = model if isinstance(model, str | Path) else ""
+        self._settings = settings or Settings()
+        self._callbacks = (on_event, on_partial, on_final)
+        self._has_callbacks = any(self._callbacks)
+        self._listener = Listener(self._settings)
+        self._recogniser: Recogniser | None = None
+        self._changed = threading.Condition()
+        self._events = EventQueue(EVENT_CAPACITY)
+        self._threads: list[threading.Thread] = []
+        self._is_started = False
+        self._is_cancelled = False
+        self._failure: BaseException | None = None
+
+    @staticmethod
+    def offline(
+        model: str | Path | Model = "auto", *, settings: Settings | None = None
+    ) -> Pipeline:
+        """A transcriber without threads: push sound, get events; loads the model at once.
+
+        Raises:
+            ModelError: The model cannot be found or read.
+        """
+        if isinstance(model, str | Path):
+            model = models.load(model, jit_compile=settings.jit_compile if settings else None)
+        return Pipeline(model, settings)
+
+    def load(self, on_progress: Callable[[int, int], object] = lambda done, total: None) -> None:
+        """Load the model and compile all its lengths, in the caller's thread.
+
+        Optional: otherwise it is done in the background while the source is already listening.
+
+        Args:
+            on_progress: Called with how many lengths are compiled, and how many there are.
+
+        Raises:
+            ModelError: The model cannot be found or read.
+        """
+        if self._model is None:
+            self._model = self._find_model()
+
+        def keep_going(done: int, total: int) -> bool:
+            on_progress(done, total)
+            return True
+
+        self._model.warm_up(keep_going)
+
+    def start(self) -> None:
+        """Open the source and begin; does nothing when it has begun.
+
+        Raises:
+            AudioError: The sound cannot be used.
+            DeviceError: The device cannot be used.
+        """
+        with self._changed:
+            if self._is_started:
+                return
+            self._is_started = True
+        try:
+            self._source.open()
+        except BaseException:
+            self._events.close()
+            raise
+        self._threads = [
+            threading.Thread(target=self._capture, name="streamer-capture", daemon=True),
+            threading.Thread(target=self._infer, name="streamer-inference", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        # A forgotten transcriber must not keep TensorFlow running while Python shuts down.
+        atexit.register(self.cancel)
+
+    def close(self) -> None:
+        """End the sound here, finish what was said, and end the threads.
+
+        From any thread, also from a callback (then it does not wait); idempotent. The last events
+        can still be read afterwards.
+        """
+        self._source.stop()
+        self._events.free()
+        self._join()
+
+    def cancel(self) -> None:
+        """End at once, throwing away what was not delivered yet. Otherwise like `close`."""
+        with self._changed:
+            self._is_cancelled = True
+            self._changed.notify_all()
+        self._source.stop()
+        self._events.free()
+        self._events.clear()
+        self._join()
+
+    def wait(self) -> None:
+        """Wait until the source has ended and everything is delivered.
+
+        Only with callbacks: without them, iterate.
+        """
+        self._join()
+
+    def statistics(self) -> Statistics:
+        """What became of the sound so far."""
+        with self._changed:
+            if self._recogniser is not None:
+                return self._recogniser.statistics()
+            captured_s = to_seconds(self._listener.ring.stop)
+            dropped_s = to_seconds(self._listener.n_dropped)
+            return Statistics(
+                captured_s=captured_s, dropped_s=dropped_s, waiting_s=captured_s - dropped_s
+            )
+
+    def __enter__(self) -> Transcriber:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close; after an exception, cancel."""
+        if error is None:
+            self.close()
+            return
+        with contextlib.suppress(StreamerError):  # The exception under way is the one to see.
+            self.cancel()
+
+    def __iter__(self) -> Iterator[Event]:
+        """Every event until the end, which is `Closed`."""
+        self._begin_reading()
+        while (event := self._events.get()) is not None:
+            yield event
+        self._join()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """Every event until the end, for coroutines; no thread of its own waits for them."""
+        self._begin_reading()
+        loop = asyncio.get_running_loop()
+        while True:
+            ready = asyncio.Event()
+
+            def wake(ready: asyncio.Event = ready) -> None:
+                with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
+                    loop.call_soon_threadsafe(ready.set)
+
+            is_ready, event = self._events.poll(wake)
+            if not is_ready:
+                await ready.wait()
+            elif event is None:
+                break
+            else:
+                yield event
+        self._join()
+
+    def _find_model(self) -> Model:
+        return models.load(self._model_name, jit_compile=self._settings.jit_compile)
+
+    def _begin_reading(self) -> None:
+        if self._has_callbacks:
+            raise TypeError("A transcriber with callbacks cannot be iterated; choose one.")
+        self.start()
+
+    def _join(self) -> None:
+        current = threading.current_thread()
+        if current in self._threads:
+            return
+        for thread in self._threads:
+            thread.join()
+        atexit.unregister(self.cancel)
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _fail(self, error: BaseException) -> None:
+        """Remember the first failure, and wake everybody up."""
+        with self._changed:
+            self._failure = self._failure or error
+            self._changed.notify_all()
+
+    # The capture thread.
+
+    def _capture(self) -> None:
+        try:
+            while (block := self._source.read()) is not None and not self._is_cancelled:
+                self._take_in(block)
+        except DeviceLostError as error:
+            with self._changed:
+                self._listener.lose(self._source.name)
+            self._fail(error)
+        except BaseException as error:
+            self._fail(error)
+        finally:
+            self._source.close()
+            with self._changed:
+                self._listener.finish()
+                self._changed.notify_all()
+
+    def _take_in(self, block: Block) -> None:
+        n_samples = len(block.samples)
+        with self._changed:
+            if block.n_lost:
+                self._listener.skip(block.n_lost, "device overflow")
+            if self._source.live:
+                if self._listener.room() < n_samples:
+                    self._listener.skip(n_samples, "the model does not keep up")
+                    return
+            else:
+                while self._listener.room() < n_samples and not self._is_cancelled:
+                    self._changed.wait()
+            self._listener.push(block.samples)
+            self._changed.notify_all()
+
+    # The inference thread.
+
+    def _infer(self) -> None:
+        warm_up: threading.Thread | None = None
+        try:
+            model = self._model = self._model or self._find_model()
+            warm_up = threading.Thread(
+                target=model.warm_up, args=(self._goes_on,), name="streamer-warm-up", daemon=True
+            )
+            warm_up.start()
+            with self._changed:
+                self._recogniser = Recogniser(self._listener, model, self._settings)
+            self._recognise(self._recogniser)
+        except BaseException as error:
+            self._fail(error)
+            with self._changed:
+                self._is_cancelled = True
+                self._changed.notify_all()
+            self._source.stop()
+            self._events.free()
+        finally:
+            if warm_up is not None:
+                warm_up.join()
+            self._say_closed()
+            self._events.close()
+
+    def _goes_on(self, _done: int, _total: int) -> bool:
+        """Whether longer lengths of the model may still be needed."""
+        return not (self._listener.finished or self._is_cancelled)
+
+    def _recognise(self, recogniser: Recogniser) -> None:
+        while True:
+            with self._changed:
+                while True:
+                    work = recogniser.next_work()
+                    events = recogniser.take_events()
+                    is_over = self._is_cancelled or (self._listener.finished and work is None)
+                    if work or events or is_over:
+                        break
+                    self._changed.wait()
+                self._changed.notify_all()  # Settled utterances have made room.
+            for event in events:
+                self._deliver(event)
+            if is_over:
+                return
+            if work is None:
+                continue
+            words = recogniser.run(work)
+            with self._changed:
+                recogniser.complete(work, words)
+                self._changed.notify_all()
+
+    def _deliver(self, event: Event) -> None:
+        if not self._has_callbacks:
+            self._events.put(event)
+            return
+        on_event, on_partial, on_final = self._callbacks
+        try:
+            if on_event:
+                on_event(event)
+            if on_partial and isinstance(event, Partial):
+                on_partial(event)
+            if on_final and isinstance(event, Final):
+                on_final(event)
+        except Exception as error:
+            raise CallbackError(
+                f"A callback raised {type(error).__name__}: {error}. The transcriber has stopped."
+            ) from error
+
+    def _say_closed(self) -> None:
+        if isinstance(self._failure, CallbackError):
+            return  # A callback that raised is not called again.
+        try:
+            self._deliver(Closed(statistics=self.statistics()))
+        except BaseException as error:
+            self._fail(error)
