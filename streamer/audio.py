@@ -65,7 +65,8 @@ class Converter:
         self._n_pushed += len(mono)
         if self._resampler is None:
             return mono
-        return self._resampler.resample_chunk(mono)
+        resampled: Samples = self._resampler.resample_chunk(mono)
+        return resampled
 
     def flush(self) -> Samples:
         """The end of the stream: what the resampling filter still holds."""
@@ -85,7 +86,8 @@ class Converter:
         if block.ndim == 1:
             return block
         # The mean in float64 and rounded once: summing in float32 depends on the block's length.
-        return block.mean(axis=1, dtype=np.float64).astype(np.float32)
+        mono: Samples = block.mean(axis=1, dtype=np.float64).astype(np.float32)
+        return mono
 
     def _check(self, mono: Samples) -> None:
         if not len(mono):

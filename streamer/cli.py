@@ -121,9 +121,9 @@ def _devices(_options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from streamer import bench
+    from streamer.bench import measure
 
-    results = bench.measure(
+    results = measure(
         options.folder or sample_path().parent,
         model=_load(options),
         settings=_settings(options),

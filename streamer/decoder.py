@@ -7,6 +7,7 @@ the best label of every frame, merge repeats, drop blanks.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +108,7 @@ def longest_gap(words: list[DecodedWord], start: int, stop: int) -> tuple[int, i
     The model hears pauses better than any VAD: between two words it says blank. Returns its first
     sample and the one after its last, or None when nothing was said before `stop`.
     """
-    edges = [(a.stop, b.start) for a, b in zip(words, words[1:], strict=False)]
+    edges = [(a.stop, b.start) for a, b in pairwise(words)]
     if words:
         edges.append((words[-1].stop, stop))
     gaps = [(max(a, start), b) for a, b in edges if b > start and b >= a]

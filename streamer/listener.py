@@ -7,7 +7,7 @@ an endpoint at once, even while the model is busy.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamer.audio import Samples
 from streamer.config import Settings, to_samples
@@ -49,7 +49,9 @@ class Listener:
     def __init__(self, settings: Settings) -> None:
         self._vad = Vad(settings)
         self._segmenter = Segmenter(self._vad.frame_length, settings)
-        self._new_gap: Gap | None = None
+        # The gap that sound is being lost in. The ring goes on behind it only when it is over:
+        # until then what lies before it stays where it is.
+        self._gap: Gap | None = None
         self.pending: deque[Segment | Gap | Lost] = deque()
         self.ring = RingBuffer(to_samples(settings.ring_s))
         self.heard = 0
@@ -62,10 +64,16 @@ class Listener:
         return self._vad.frame_length
 
     @property
+    def captured(self) -> int:
+        """Where the sound has got to, lost samples included."""
+        return self._gap.stop if self._gap else self.ring.stop
+
+    @property
     def n_needed(self) -> int:
-        """Samples in the ring that an utterance, unfinished or still to come, can need."""
+        """Samples before `captured` from the first on that an utterance can still need."""
         unfinished = (item.start for item in self.pending if isinstance(item, Segment))
-        return self.ring.stop - min(next(unfinished, self.ring.stop), self._segmenter.needed_from)
+        next_start = self.captured if self._gap else self._segmenter.needed_from
+        return self.captured - min(next(unfinished, next_start), next_start)
 
     def room(self) -> int:
         """How many samples can be pushed without overwriting what is needed."""
@@ -73,7 +81,7 @@ class Listener:
 
     def push(self, samples: Samples) -> None:
         """Take in samples, shape [n_samples]; the caller sees to it that there is room."""
-        self._report_gap()
+        self._end_gap()
         self.ring.append(samples)
         while self.heard + self.frame_length <= self.ring.stop:
             frame = self.ring.read(self.heard, self.heard + self.frame_length)
@@ -83,32 +91,32 @@ class Listener:
 
     def skip(self, n_samples: int, reason: str) -> None:
         """Go on `n_samples` later: they were lost. Speech before the gap ends there."""
-        gap_start = self.ring.stop
-        if self._new_gap is not None and self._new_gap.reason == reason:
-            gap_start = self._new_gap.start  # Still the same gap: it is reported when it is over.
-        else:
-            self._report_gap()
-            self._segmenter.flush(self.ring.stop)
-        self.ring.skip(n_samples)
         self.n_dropped += n_samples
-        self.heard = self.ring.stop
-        self._segmenter.restart(self.heard)
-        self._new_gap = Gap(gap_start, self.ring.stop, reason)
+        if self._gap is None:
+            self._end_segment()
+            self._gap = Gap(self.ring.stop, self.ring.stop, reason)
+        self._gap = replace(self._gap, stop=self._gap.stop + n_samples)
 
-    def lose(self, device: str) -> None:
-        """The device is gone. Speech before that ends there."""
-        self._report_gap()
-        self._segmenter.flush(self.ring.stop)
-        self.pending.append(Lost(self.ring.stop, device))
-
-    def finish(self) -> None:
-        """The sound is over. Speech that has not ended ends here."""
-        self._report_gap()
-        self.heard = self.ring.stop
-        self._segmenter.flush(self.ring.stop)
+    def finish(self, lost_device: str | None = None) -> None:
+        """The sound is over, perhaps because the device is gone. Speech that goes on ends here."""
+        self._end_segment()
+        if self._gap is not None:
+            self.pending.append(self._gap)
+        if lost_device is not None:
+            self.pending.append(Lost(self.captured, lost_device))
         self.finished = True
 
-    def _report_gap(self) -> None:
-        if self._new_gap is not None:
-            self.pending.append(self._new_gap)
-            self._new_gap = None
+    def _end_gap(self) -> None:
+        """Report the gap, and go on behind it."""
+        if self._gap is None:
+            return
+        self.pending.append(self._gap)
+        self.ring.skip(self._gap.stop - self._gap.start)
+        self._gap = None
+        self._end_segment()
+
+    def _end_segment(self) -> None:
+        """Close what is open here, and take in nothing of what was heard until now any more."""
+        self.heard = self.ring.stop
+        self._segmenter.flush(self.heard)
+        self._segmenter.restart(self.heard)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from streamer.audio import Converter
@@ -49,7 +50,7 @@ class Pipeline:
             ValueError: The rate changed within a stream.
         """
         if self._converter is None:
-            shape = getattr(samples, "shape", (0,))
+            shape = np.shape(samples)
             self._converter = Converter(sample_rate, shape[1] if len(shape) == 2 else 1)
         if sample_rate != self._converter.sample_rate:
             raise ValueError(

@@ -143,7 +143,8 @@ class Recogniser:
         """Draw the consequences of a finished work."""
         segment = self._listener.pending[0]
         utterance = self._utterance
-        assert isinstance(segment, Segment) and utterance is not None
+        assert isinstance(segment, Segment)
+        assert utterance is not None
         self._n_inferences += 1
         if work.kind is WorkKind.FINAL:
             self._finish(segment, utterance, words)
@@ -166,9 +167,9 @@ class Recogniser:
         """What became of the sound so far."""
         listener = self._listener
         waiting = listener.n_needed
-        n_silent = listener.ring.stop - listener.n_dropped - self._n_recognised - waiting
+        n_silent = listener.captured - listener.n_dropped - self._n_recognised - waiting
         return Statistics(
-            captured_s=to_seconds(listener.ring.stop),
+            captured_s=to_seconds(listener.captured),
             recognised_s=to_seconds(self._n_recognised),
             silence_s=to_seconds(n_silent),
             dropped_s=to_seconds(listener.n_dropped),
@@ -265,7 +266,7 @@ class Recogniser:
                     )
                     for word in words
                 ),
-                latency_s=to_seconds(max(0, self._listener.ring.stop - speech_stop)),
+                latency_s=to_seconds(max(0, self._listener.captured - speech_stop)),
                 model=self._model.name,
             )
         )

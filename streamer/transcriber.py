@@ -183,7 +183,7 @@ class Transcriber:
         with self._changed:
             if self._recogniser is not None:
                 return self._recogniser.statistics()
-            captured_s = to_seconds(self._listener.ring.stop)
+            captured_s = to_seconds(self._listener.captured)
             dropped_s = to_seconds(self._listener.n_dropped)
             return Statistics(
                 captured_s=captured_s, dropped_s=dropped_s, waiting_s=captured_s - dropped_s
@@ -262,19 +262,19 @@ class Transcriber:
     # The capture thread.
 
     def _capture(self) -> None:
+        lost_device: str | None = None
         try:
             while (block := self._source.read()) is not None and not self._is_cancelled:
                 self._take_in(block)
         except DeviceLostError as error:
-            with self._changed:
-                self._listener.lose(self._source.name)
+            lost_device = self._source.name
             self._fail(error)
         except BaseException as error:
             self._fail(error)
         finally:
             self._source.close()
             with self._changed:
-                self._listener.finish()
+                self._listener.finish(lost_device)
                 self._changed.notify_all()
 
     def _take_in(self, block: Block) -> None:

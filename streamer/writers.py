@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -84,7 +85,9 @@ def writer_for(form: str, out: TextIO, source: str | None = None) -> Writer:
     """The writer of a format, one of `FORMATS`."""
     if form == "jsonl":
         return JsonlWriter(out, source)
-    return {"text": TextWriter, "srt": SrtWriter, "vtt": VttWriter}[form](out)
+    writers: dict[str, Callable[[TextIO], Writer]]
+    writers = {"text": TextWriter, "srt": SrtWriter, "vtt": VttWriter}
+    return writers[form](out)
 
 
 def format_of(path: Path) -> str:

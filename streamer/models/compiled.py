@@ -36,7 +36,9 @@ class AcousticModel(Protocol):
     receptive_field: int
     jit_compile: bool
 
-    def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]: ...
+    def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Run the network."""
+        ...
 
 
 class CompiledModel:

@@ -28,7 +28,7 @@ ROTARY_BASE = 10_000.0
 EPSILON = 1e-5
 
 
-class Starter(tf.Module):
+class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     """The network: raw waveforms in, log-probabilities of the wav2vec2-960h labels out."""
 
     name = "starter"

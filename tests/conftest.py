@@ -1,0 +1,107 @@
+"""What every test may use: the model, the sample, a virtual microphone; and no thread left."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from streamer import models
+from streamer.audio import Samples
+from streamer.cli import sample_path
+from streamer.models.compiled import CompiledModel
+
+
+@pytest.fixture(scope="session")
+def starter() -> CompiledModel:
+    """The model in the package, compiled once for all tests."""
+    return models.load("starter")
+
+
+@pytest.fixture(scope="session")
+def sample() -> Samples:
+    """The bundled sample of speech at 16 kHz."""
+    samples, rate = soundfile.read(sample_path(), dtype="float32")
+    assert rate == 16_000
+    return samples
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Fail a test that leaves one of our threads behind."""
+    yield
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("streamer-")]
+    assert not left
+
+
+class VirtualMicrophone:
+    """A real PulseAudio with a sink whose monitor is the default input."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = {
+            **os.environ,
+            "HOME": str(folder),
+            "XDG_RUNTIME_DIR": str(folder),
+            "PULSE_RUNTIME_PATH": str(folder / "pulse"),
+        }
+        self.environment.pop("PULSE_SERVER", None)
+        self._server = subprocess.Popen(
+            ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1"]
+            + ["--load=module-native-protocol-unix"],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(100):
+            if self._pactl("info", check=False).returncode == 0:
+                break
+            time.sleep(0.1)  # The server is another process: nothing to wait for but time.
+        self._module = ""
+        self.plug_in()
+
+    def plug_in(self) -> None:
+        """Connect the microphone."""
+        form = ["rate=16000", "channels=1", "format=s16le"]
+        loaded = self._pactl("load-module", "module-null-sink", "sink_name=mic", *form)
+        self._module = loaded.stdout.strip()
+        self._pactl("set-default-source", "mic.monitor")
+
+    def unplug(self) -> None:
+        """Disconnect it, whoever is listening."""
+        self._pactl("unload-module", self._module)
+
+    def play(self, path: Path) -> subprocess.Popen[bytes]:
+        """Begin to speak a recording into it."""
+        return subprocess.Popen(["paplay", "--device=mic", str(path)], env=self.environment)
+
+    def close(self) -> None:
+        """End the server."""
+        self._server.terminate()
+        self._server.wait()
+
+    def _pactl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["pactl", *arguments], env=self.environment, check=check, capture_output=True, text=True
+        )
+
+
+@pytest.fixture(scope="session")
+def microphone() -> Iterator[VirtualMicrophone]:
+    """A microphone to speak into; skipped, or required, where PulseAudio is not installed."""
+    missing = [tool for tool in ("pulseaudio", "pactl", "paplay") if shutil.which(tool) is None]
+    if missing:
+        reason = f"{', '.join(missing)} not found; see scripts/test"
+        if os.environ.get("STREAMER_TEST_MICROPHONE") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    # Not tmp_path: the path of a socket may have 107 characters at most.
+    with tempfile.TemporaryDirectory(prefix="mic") as folder:
+        microphone = VirtualMicrophone(Path(folder))
+        yield microphone
+        microphone.close()

@@ -1,0 +1,85 @@
+"""The model in the package computes what its specification says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamer.audio import Samples
+from streamer.models.compiled import CompiledModel
+from streamer.models.starter import Starter
+
+# Speech made with flite, and log-probabilities computed from the same weights by the program that
+# trained them.
+REFERENCE = np.load(Path(__file__).parent / "data" / "starter_reference.npz")
+NAMES = ("fox", "window", "yes")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_log_probs_are_those_of_the_reference(starter: CompiledModel, name: str) -> None:
+    expected = REFERENCE[f"log_probs_{name}"]
+    found = starter.log_probs(REFERENCE[f"wave_{name}"])
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def network() -> Starter:
+    return Starter.from_package()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_padding_changes_nothing_even_if_it_is_poisoned(
+    network: Starter, jit_compile: bool
+) -> None:
+    wave = REFERENCE["wave_yes"]
+    model = CompiledModel(network, [16_000], jit_compile=jit_compile)
+    expected = model.log_probs(wave)
+    padded = np.full((1, 16_000), np.nan, np.float32)
+    padded[0, : len(wave)] = wave
+    call = model._compiled(16_000)
+    log_probs, n_frames = call(padded, np.array([len(wave)], np.int32))
+    assert np.array_equal(log_probs.numpy()[0, : int(n_frames[0])], expected)
+
+
+@pytest.mark.parametrize("n_samples", [894, 895, 896, 1278, 1279, 1280, 13_055, 13_056])
+def test_number_of_frames_at_the_edges(starter: CompiledModel, n_samples: int) -> None:
+    n1 = (n_samples - 127) // 64 + 1
+    n2 = (n1 - 7) // 3 + 1
+    expected = max(0, (n2 - 3) // 2 + 1)
+    samples = REFERENCE["wave_fox"][:n_samples]
+    assert starter.log_probs(samples).shape == (expected, 32)
+
+
+def test_a_batch_is_computed_row_by_row(network: Starter) -> None:
+    long, short = REFERENCE["wave_fox"], REFERENCE["wave_yes"]
+    batch = np.zeros((2, len(long)), np.float32)
+    batch[0], batch[1, : len(short)] = long, short
+    log_probs, n_frames = network(batch, np.array([len(long), len(short)], np.int32))
+    for row, name in enumerate(("fox", "yes")):
+        found = log_probs.numpy()[row, : int(n_frames[row])]
+        assert np.abs(found - REFERENCE[f"log_probs_{name}"]).max() < 1e-4
+
+
+def test_each_bucket_is_traced_once_whatever_the_lengths(network: Starter) -> None:
+    model = CompiledModel(network, [8_000, 16_000], jit_compile=False)
+    assert model.n_traces == 0
+    model.warm_up()
+    assert model.n_traces == 2
+    speech: Samples = REFERENCE["wave_yes"]
+    for n_samples in (900, 7_999, 8_000, 8_001, 13_000):
+        model.log_probs(speech[:n_samples])
+    assert model.n_traces == 2
+
+
+def test_warm_up_begins_with_the_shortest_and_ends_when_told(network: Starter) -> None:
+    model = CompiledModel(network, [2_000, 4_000, 6_000], jit_compile=False)
+    asked: list[tuple[int, int]] = []
+
+    def keep_going(done: int, total: int) -> bool:
+        asked.append((done, total))
+        return done < 1
+
+    model.warm_up(keep_going)
+    assert asked == [(0, 3), (1, 3)]
+    assert model.n_traces == 1

@@ -1,0 +1,357 @@
+"""The threaded shell: the same finals as the core, whatever the threads do."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from event_guarantees import check_event_guarantees
+
+from streamer import (
+    AudioDropped,
+    AudioError,
+    CallbackError,
+    Closed,
+    DeviceLost,
+    DeviceLostError,
+    Event,
+    Final,
+    Partial,
+    Pipeline,
+    Settings,
+    StreamerError,
+    Transcriber,
+)
+from streamer.audio import Samples
+from streamer.decoder import LogProbs
+from streamer.models.compiled import CompiledModel
+from streamer.sources import Block
+
+SETTINGS = Settings()
+TWO_SENTENCES_S = 6.5  # of the sample; the second ends at 5.7 s
+BLOCK = 1_600
+
+
+class Sound:
+    """A source that delivers given samples, then an error or the end; or it stays open."""
+
+    def __init__(
+        self,
+        samples: Samples,
+        *,
+        live: bool = False,
+        failure: StreamerError | None = None,
+        stays_open: bool = False,
+    ) -> None:
+        self.name = "sound"
+        self.live = live
+        self.is_closed = False
+        self.delivered = threading.Event()  # everything there is was read
+        self._blocks = [samples[at : at + BLOCK] for at in range(0, len(samples), BLOCK)]
+        self._failure = failure
+        self._stays_open = stays_open
+        self._stopping = threading.Event()
+
+    def open(self) -> None:
+        pass
+
+    def read(self) -> Block | None:
+        if self._blocks:
+            return Block(self._blocks.pop(0))
+        self.delivered.set()
+        if self._failure is not None:
+            raise self._failure
+        if self._stays_open:
+            self._stopping.wait()
+        return None
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Gated:
+    """A model that waits for a gate before each call, or fails."""
+
+    def __init__(self, model: CompiledModel, failure: Exception | None = None) -> None:
+        self.name, self.labels = model.name, model.labels
+        self.grid, self.longest = model.grid, model.longest
+        self.gate = threading.Event()
+        self.called = threading.Event()
+        self._model = model
+        self._failure = failure
+
+    def log_probs(self, utterance: Samples) -> LogProbs:
+        self.called.set()
+        self.gate.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self._model.log_probs(utterance)
+
+    def warm_up(self, keep_going: Callable[[int, int], bool]) -> None:
+        pass
+
+
+def finals(events: list[Event]) -> list[Final]:
+    """The finals, without the one field that depends on the machine."""
+    return [replace(event, latency_s=0.0) for event in events if isinstance(event, Final)]
+
+
+def read_until_error(transcriber: Transcriber) -> tuple[list[Event], StreamerError | None]:
+    """All events, and the error that came after them."""
+    events: list[Event] = []
+    try:
+        for event in transcriber:
+            events.append(event)  # noqa: PERF402  # What came before an error is wanted.
+    except StreamerError as error:
+        return events, error
+    return events, None
+
+
+@pytest.fixture(scope="module")
+def speech(sample: Samples) -> Samples:
+    return sample[: round(TWO_SENTENCES_S * 16_000)]
+
+
+@pytest.fixture(scope="module")
+def expected(starter: CompiledModel, speech: Samples) -> list[Final]:
+    pipeline = Pipeline(starter, SETTINGS)
+    found = finals(pipeline.push(speech) + pipeline.flush())
+    assert len(found) == 2
+    return found
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_finals_are_those_of_the_core(
+    starter: CompiledModel, speech: Samples, expected: list[Final], live: bool
+) -> None:
+    with Transcriber(Sound(speech, live=live), model=starter) as transcriber:
+        events = list(transcriber)
+    check_event_guarantees(events)
+    assert finals(events) == expected
+    assert isinstance(events[-1], Closed)
+    statistics = events[-1].statistics
+    assert statistics.captured_s == TWO_SENTENCES_S
+    assert statistics.waiting_s == 0
+
+
+def test_a_coroutine_reads_the_same_events(
+    starter: CompiledModel, speech: Samples, expected: list[Final]
+) -> None:
+    async def read() -> list[Event]:
+        return [event async for event in Transcriber(Sound(speech), model=starter)]
+
+    events = asyncio.run(read())
+    assert finals(events) == expected
+    assert isinstance(events[-1], Closed)
+
+
+def test_callbacks_run_on_the_inference_thread(
+    starter: CompiledModel, speech: Samples, expected: list[Final]
+) -> None:
+    events: list[Event] = []
+    partials: list[Event] = []
+    said: list[Event] = []
+    threads = set()
+
+    def on_event(event: Event) -> None:
+        threads.add(threading.current_thread().name)
+        events.append(event)
+
+    transcriber = Transcriber(
+        Sound(speech), model=starter, on_event=on_event, on_partial=partials.append,
+        on_final=said.append,
+    )  # fmt: skip
+    transcriber.start()
+    transcriber.wait()
+    assert threads == {"streamer-inference"}
+    assert finals(said) == finals(events) == expected
+    assert partials == [event for event in events if isinstance(event, Partial)]
+    with pytest.raises(TypeError, match="callbacks"):
+        next(iter(transcriber))
+
+
+def test_close_finishes_what_was_said(starter: CompiledModel, speech: Samples) -> None:
+    half_a_sentence = speech[: round(1.6 * 16_000)]
+    pipeline = Pipeline(starter, SETTINGS)
+    expected = finals(pipeline.push(half_a_sentence) + pipeline.flush())
+    assert expected[0].text
+
+    source = Sound(half_a_sentence, live=True, stays_open=True)
+    transcriber = Transcriber(source, model=starter)
+    transcriber.start()
+    source.delivered.wait()
+    transcriber.close()
+    transcriber.close()
+    assert source.is_closed
+    assert finals(list(transcriber)) == expected
+
+
+def test_close_frees_a_worker_whose_events_nobody_reads(
+    starter: CompiledModel, speech: Samples, expected: list[Final], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.transcriber.EVENT_CAPACITY", 1)
+    source = Sound(speech, stays_open=True)
+    transcriber = Transcriber(source, model=starter)
+    transcriber.start()
+    source.delivered.wait()
+    transcriber.close()
+    assert finals(list(transcriber)) == expected
+
+
+def test_cancel_throws_away_what_was_not_delivered(
+    starter: CompiledModel, speech: Samples
+) -> None:
+    source = Sound(speech, live=True, stays_open=True)
+    model = Gated(starter)
+    transcriber = Transcriber(source, model=model)
+    transcriber.start()
+    model.called.wait()
+    threading.Thread(target=model.gate.set).start()
+    transcriber.cancel()
+    transcriber.cancel()
+    events = list(transcriber)
+    assert finals(events) == []
+    assert source.is_closed
+
+
+def test_close_may_be_called_by_a_callback(starter: CompiledModel, speech: Samples) -> None:
+    said: list[Final] = []
+
+    def on_final(final: Final) -> None:
+        said.append(final)
+        transcriber.close()
+
+    transcriber = Transcriber(Sound(speech, stays_open=True), model=starter, on_final=on_final)
+    transcriber.start()
+    transcriber.wait()
+    assert said
+
+
+def test_close_before_start_does_nothing(starter: CompiledModel, speech: Samples) -> None:
+    Transcriber(Sound(speech), model=starter).close()
+
+
+def test_a_callback_that_raises_ends_the_stream_and_is_reported_once(
+    starter: CompiledModel, speech: Samples
+) -> None:
+    def on_final(final: Final) -> None:
+        raise KeyError("mine")
+
+    source = Sound(speech, stays_open=True)
+    transcriber = Transcriber(source, model=starter, on_final=on_final)
+    transcriber.start()
+    with pytest.raises(CallbackError, match="KeyError") as caught:
+        transcriber.wait()
+    assert isinstance(caught.value.__cause__, KeyError)
+    transcriber.close()
+    assert source.is_closed
+
+
+def test_what_came_before_a_broken_source_is_transcribed(
+    starter: CompiledModel, speech: Samples, expected: list[Final]
+) -> None:
+    source = Sound(speech, failure=AudioError("the tape is torn"))
+    events, error = read_until_error(Transcriber(source, model=starter))
+    assert isinstance(error, AudioError)
+    assert finals(events) == expected
+    assert isinstance(events[-1], Closed)
+
+
+def test_a_lost_device_is_an_event_and_ends_the_utterance(
+    starter: CompiledModel, speech: Samples
+) -> None:
+    half_a_sentence = speech[: round(1.6 * 16_000)]
+    source = Sound(half_a_sentence, live=True, failure=DeviceLostError("gone"))
+    events, error = read_until_error(Transcriber(source, model=starter))
+    assert isinstance(error, DeviceLostError)
+    kinds = [type(event) for event in events if not isinstance(event, Partial)]
+    assert kinds[-3:] == [Final, DeviceLost, Closed]
+    assert finals(events)[-1].text
+    lost = next(event for event in events if isinstance(event, DeviceLost))
+    assert lost.at_s == 1.6
+
+
+def test_a_model_that_fails_stops_the_capture(starter: CompiledModel, speech: Samples) -> None:
+    model = Gated(starter, failure=RuntimeError("out of memory"))
+    model.gate.set()
+    source = Sound(speech, live=True, stays_open=True)
+    transcriber = Transcriber(source, model=model)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(transcriber)
+    assert source.is_closed
+
+
+def test_an_overloaded_live_source_reports_every_lost_sample(
+    starter: CompiledModel, sample: Samples
+) -> None:
+    settings = Settings(ring_s=31.3)
+    twice = np.concatenate([sample, sample])
+    model = Gated(starter)
+    source = Sound(twice, live=True)
+    transcriber = Transcriber(source, model=model, settings=settings)
+    transcriber.start()
+    source.delivered.wait()  # The model has not finished anything yet.
+    model.gate.set()
+    events = list(transcriber)
+    check_event_guarantees(events)
+    dropped = [event for event in events if isinstance(event, AudioDropped)]
+    closed = events[-1]
+    assert isinstance(closed, Closed)
+    statistics = closed.statistics
+    assert statistics.captured_s == len(twice) / 16_000
+    assert sum(event.duration_s for event in dropped) == pytest.approx(statistics.dropped_s)
+    assert statistics.dropped_s > 20
+    for final in finals(events):
+        for gap in dropped:
+            assert final.end_s <= gap.start_s or final.start_s >= gap.start_s + gap.duration_s
+
+
+def test_a_source_that_can_wait_loses_nothing_when_the_model_is_slow(
+    starter: CompiledModel, sample: Samples
+) -> None:
+    settings = Settings(ring_s=31.3, partials=False)
+    twice = np.concatenate([sample, sample])
+    pipeline = Pipeline(starter, settings)
+    expected = finals(pipeline.push(twice) + pipeline.flush())
+    model = Gated(starter)
+    source = Sound(twice)
+    transcriber = Transcriber(source, model=model, settings=settings)
+    transcriber.start()
+    model.called.wait()
+    assert not source.delivered.is_set()
+    model.gate.set()
+    assert finals(list(transcriber)) == expected
+
+
+def test_a_transcriber_that_was_never_closed_does_not_keep_python_alive() -> None:
+    program = """
+import threading
+from streamer import Transcriber
+
+class Open:
+    name, live, event = "open", True, threading.Event()
+    def open(self): pass
+    def read(self): self.event.wait()
+    def stop(self): self.event.set()
+    def close(self): pass
+
+transcriber = Transcriber(Open())
+transcriber.load()
+transcriber.start()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_importing_the_package_does_not_import_tensorflow() -> None:
+    program = "import sys, streamer, streamer.cli; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
