@@ -31,8 +31,10 @@ prepare() {
             return 1
         fi
     fi
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip >&2
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --editable "$root${extras:+[$extras]}" >&2
+    if ! "$venv/bin/python" -m pip install --disable-pip-version-check \
+        --editable "$root${extras:+[$extras]}" >"$venv/setup.log" 2>&1; then
+        cat "$venv/setup.log" >&2
+        return 1
+    fi
     touch "$stamp"
 }

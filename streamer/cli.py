@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from tqdm import tqdm
 
@@ -40,6 +40,20 @@ if TYPE_CHECKING:
 
 FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 LONG_RECORDING_S = 30.0  # from here on a progress bar is worth its line
+
+
+def entry() -> NoReturn:
+    """The program `streamer`: `main`, without the chatter of the libraries that it uses.
+
+    TensorFlow, ALSA and PortAudio write to the descriptor of stderr whatever they like. It leads
+    nowhere here, unless `-v` asks for it, and Python's `sys.stderr` gets a descriptor of its own.
+    """
+    if not {"-v", "--verbose"} & set(sys.argv):
+        terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        sys.stderr = os.fdopen(terminal, "w", buffering=1, errors="backslashreplace")
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+    sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,11 +11,16 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from hypothesis import settings
 
 from streamer import models
 from streamer.audio import Samples
 from streamer.cli import sample_path
 from streamer.models.compiled import CompiledModel
+
+# The same examples every time, however busy the machine is.
+settings.register_profile("streamer", derandomize=True, deadline=None)
+settings.load_profile("streamer")
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +57,9 @@ class VirtualMicrophone:
         }
         self.environment.pop("PULSE_SERVER", None)
         self._server = subprocess.Popen(
-            ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1"]
-            + ["--load=module-native-protocol-unix"],
+            [*"pulseaudio -n --daemonize=no --exit-idle-time=-1".split(),
+                "--load=module-native-protocol-unix",
+            ],
             env=self.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

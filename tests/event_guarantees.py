@@ -9,6 +9,8 @@ import pytest
 
 from streamer import AudioDropped, Closed, Event, Final, Partial, SpeechStarted, Statistics
 
+ROUNDING_S = 1e-9  # of a sum of two times
+
 
 def check_event_guarantees(events: Sequence[Event], *, is_complete: bool = True) -> None:
     """Assert every guarantee of `streamer.events`.
@@ -83,7 +85,8 @@ def _check_times(finals: Sequence[Final], gaps: Sequence[AudioDropped]) -> None:
     for gap in gaps:
         assert gap.duration_s > 0.0
         for final in finals:
-            apart = final.end_s <= gap.start_s or gap.start_s + gap.duration_s <= final.start_s
+            gap_end_s = gap.start_s + gap.duration_s - ROUNDING_S
+            apart = final.end_s <= gap.start_s or gap_end_s <= final.start_s
             assert apart, f"utterance {final.utterance} reaches across a gap"
 
 

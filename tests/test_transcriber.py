@@ -205,9 +205,7 @@ def test_close_frees_a_worker_whose_events_nobody_reads(
     assert finals(list(transcriber)) == expected
 
 
-def test_cancel_throws_away_what_was_not_delivered(
-    starter: CompiledModel, speech: Samples
-) -> None:
+def test_cancel_throws_away_what_was_not_delivered(starter: CompiledModel, speech: Samples) -> None:
     source = Sound(speech, live=True, stays_open=True)
     model = Gated(starter)
     transcriber = Transcriber(source, model=model)

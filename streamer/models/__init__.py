@@ -6,12 +6,10 @@ not before: that takes seconds, in which a microphone can already listen.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,10 +57,9 @@ def load(name: str | Path = "auto", *, jit_compile: bool | None = None) -> Compi
 
 
 def _import_tensorflow() -> None:
-    """Import TensorFlow without its chatter, and without stopping the other threads."""
-    if "tensorflow" in sys.modules:
-        return
-    with _quiet_stderr():
+    """Import TensorFlow with little chatter, and without stopping the other threads."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" not in sys.modules:
         _preload_libraries()
         import tensorflow  # noqa: F401
 
@@ -82,25 +79,3 @@ def _preload_libraries() -> None:
     for name in ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2"):
         # A failure is harmless: the import loads it, or says why it cannot.
         dlopen(os.fsencode(Path(spec.origin).parent / name), os.RTLD_LAZY)
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Keep TensorFlow's start-up chatter off the terminal.
-
-    Its C++ part writes to the file descriptor before any log level is heeded. Python's own
-    `sys.stderr` goes on working meanwhile.
-    """
-    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        yield
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    saved = os.dup(2)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)

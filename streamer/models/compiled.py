@@ -118,7 +118,9 @@ class CompiledModel:
             return self._model(waveforms, valid)
 
         # A concrete function takes this one shape and can never be traced again.
-        call = tf.function(traced, jit_compile=self._jit_compile).get_concrete_function(
+        call = tf.function(
+            traced, jit_compile=self._jit_compile, autograph=False
+        ).get_concrete_function(
             tf.TensorSpec([1, bucket], tf.float32), tf.TensorSpec([1], tf.int32)
         )
         # XLA compiles when it is first called.

@@ -1,0 +1,322 @@
+"""The command line: as a real process where that matters, else as a call of `main`.
+
+A process that loads TensorFlow takes seconds: there are few of them, and each shows several things.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from event_guarantees import check_event_guarantees
+from speech import excerpt
+
+from streamer import (
+    AudioDropped,
+    Closed,
+    DeviceLost,
+    Event,
+    Final,
+    Partial,
+    SpeechStarted,
+    Statistics,
+    Word,
+    models,
+)
+from streamer.audio import Samples
+from streamer.cli import main
+from streamer.models.compiled import CompiledModel
+
+FIRST = "GOOD MORNING AND THANK YOU ALL FOR COMING"
+COMMANDS = ("captions", "transcribe", "devices", "bench")
+
+
+def run(
+    *arguments: str | Path, stdin: bytes | None = b"", cwd: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "streamer", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        cwd=cwd,
+        timeout=120,
+    )
+
+
+def complaint(done: subprocess.CompletedProcess[bytes], status: int) -> str:
+    """The one line with which a command has failed."""
+    stderr = done.stderr.decode()
+    assert done.returncode == status, stderr
+    assert "Traceback" not in stderr
+    assert done.stdout == b""
+    lines = stderr.splitlines()
+    if status == 2:  # Above it is how the command is used.
+        assert lines[0].startswith("usage: streamer")
+        assert "error: " in lines[-1]
+    else:
+        assert len(lines) == 1, stderr
+    assert lines[-1].startswith("streamer")
+    return lines[-1]
+
+
+def first() -> Samples:
+    return excerpt(0.0, 3.3)
+
+
+def second() -> Samples:
+    return excerpt(3.0, 6.3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recordings, good ones and bad ones."""
+    folder = tmp_path_factory.mktemp("recordings")
+    soundfile.write(folder / "first.wav", first(), 16_000)
+    soundfile.write(folder / "second.flac", second(), 16_000)
+    (folder / "empty.wav").touch()
+    (folder / "text.wav").write_text("Dear diary, today I spoke into a microphone.\n" * 10)
+    (folder / "folder.wav").mkdir()
+    soundfile.write(folder / "nothing.wav", np.zeros(0, np.float32), 16_000)
+    broken = first().copy()
+    broken[-100] = np.nan
+    soundfile.write(folder / "broken.wav", broken, 16_000, subtype="FLOAT")
+    return folder
+
+
+# What cannot be done: one line, and the exit status.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["transcribe", "missing.wav"], 1, "missing.wav: there is no such file"),
+        (["transcribe", "empty.wav"], 1, "empty.wav: the file is empty"),
+        (["transcribe", "text.wav"], 1, "text.wav: expected a recording"),
+        (["transcribe", "folder.wav"], 1, "folder.wav: expected a recording, found a folder"),
+        (["transcribe", "nothing.wav"], 1, "nothing.wav: the recording holds no sound"),
+        (["transcribe", "-"], 1, "the pipe is empty"),
+        (["transcribe", "first.wav", "--model", "nobody"], 1, "found neither: nobody"),
+        (["transcribe", "first.wav", "--model", "."], 1, "a folder without saved_model.pb"),
+        (["captions", "--device", "no such device"], 1, ""),
+        (["captions", "--device", "9999"], 1, ""),
+        (["--device", "no such device"], 1, ""),
+        (["bench", "missing"], 1, "missing"),
+        (["transcribe"], 2, "required: PATH"),
+        (["transcribe", "-", "--rate", "12"], 2, "from 4000 to 384000 Hz, found 12"),
+        (["transcribe", "-", "--rate", "0"], 2, "from 4000 to 384000 Hz, found 0"),
+        (["transcribe", "-", "--rate", "fast"], 2, "invalid int value: 'fast'"),
+        (["transcribe", "-", "--channels", "-1"], 2, "at least one channel, found -1"),
+        (["transcribe", "-", "--encoding", "mp3"], 2, "invalid choice: 'mp3'"),
+        (["transcribe", "-", "-"], 2, "can be read once only"),
+        (["transcribe", "-", "--realtime"], 2, "a pipe has its own speed"),
+        (["transcribe", "first.wav", "--rate", "8000"], 2, "--rate describes raw PCM"),
+        (["transcribe", "a.wav", "b.wav", "--format", "srt"], 2, "srt holds one recording"),
+        (["transcribe", "a.wav", "b.wav", "--save", "c.vtt"], 2, "vtt holds one recording"),
+        (["transcribe", "first.wav", "--save", "a.docx"], 2, "found 'a.docx'"),
+        (["transcribe", "first.wav", "--output-dir", "nowhere"], 2, "expected a folder"),
+        (["transcribe", "first.wav", "--format", "pdf"], 2, "invalid choice: 'pdf'"),
+        (["transcribe", "first.wav", "--end-silence", "0"], 2, "expected seconds"),
+        (["transcribe", "first.wav", "--end-silence", "nan"], 2, "expected seconds"),
+        (["transcribe", "first.wav", "--end-silence", "inf"], 2, "expected seconds"),
+        (["dictat"], 2, "invalid choice: 'dictat'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    folder: Path, arguments: list[str], status: int, message: str
+) -> None:
+    assert message in complaint(run(*arguments, cwd=folder), status)
+
+
+def test_a_standard_input_that_is_closed_is_said_in_one_line() -> None:
+    command = [sys.executable, "-m", "streamer", "transcribe", "-"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, timeout=120
+    )
+    assert "standard input" in complaint(done, 1)
+
+
+def test_a_broken_sample_is_said_after_what_came_before_it(folder: Path) -> None:
+    done = run("transcribe", "broken.wav", cwd=folder)
+    assert done.returncode == 1
+    assert done.stdout.decode().splitlines() == [FIRST]
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("streamer: broken.wav: The sound has a sample that is not a number")
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_every_command_explains_itself(command: str | None) -> None:
+    done = run(*([command] if command else []), "--help")
+    assert done.returncode == 0
+    assert done.stderr == b""
+    text = done.stdout.decode()
+    assert text.startswith("usage: streamer")
+    if command is None:
+        assert set(COMMANDS) <= set(text.split())
+
+
+def test_the_version_is_printed() -> None:
+    from streamer import __version__
+
+    assert run("--version").stdout.decode() == f"streamer {__version__}\n"
+
+
+# What is transcribed.
+
+
+def test_good_recordings_in_a_list_are_transcribed_and_standard_input_is_one_of_them(
+    folder: Path,
+) -> None:
+    paths = ["first.wav", "missing.wav", "-", "text.wav", "second.flac"]
+    stdin = (folder / "first.wav").read_bytes()
+    done = run("transcribe", *paths, "--format", "jsonl", stdin=stdin, cwd=folder)
+    assert done.returncode == 1
+    complaints = done.stderr.decode().splitlines()
+    assert [line.split(":")[1].strip() for line in complaints] == ["missing.wav", "text.wav"]
+
+    objects = [json.loads(line) for line in done.stdout.splitlines()]
+    sources = list(dict.fromkeys(thing["source"] for thing in objects))
+    assert sources == ["first.wav", "-", "second.flac"]
+    streams = {
+        source: [thing for thing in objects if thing["source"] == source] for source in sources
+    }
+    for stream in streams.values():
+        check_event_guarantees([event_of(thing) for thing in stream])
+        assert stream[0]["utterance"] == 0
+        assert [thing["type"] for thing in stream].count("partial") > 1
+    assert text_of(streams["first.wav"]) == FIRST
+    assert {**streams["-"][-2], "source": "first.wav"} == streams["first.wav"][-2]
+    assert text_of(streams["second.flac"]).startswith("MY TRAIN WAS")
+
+
+def test_raw_pcm_on_standard_input_is_the_same_text_as_the_file() -> None:
+    stereo = np.stack([first()] * 2, axis=1)
+    raw = np.round(stereo * 32768).astype("<i2").tobytes()
+    form = ["--rate", "16000", "--channels", "2", "--encoding", "s16"]
+    done = run("transcribe", "-", *form, stdin=raw)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode() == FIRST + "\n"
+
+
+def text_of(stream: list[dict[str, Any]]) -> str:
+    return " ".join(thing["text"] for thing in stream if thing["type"] == "final")
+
+
+def event_of(thing: dict[str, Any]) -> Event:
+    """The event that a JSON object was made of."""
+    fields = {name: value for name, value in thing.items() if name not in ("type", "source")}
+    if "words" in fields:
+        fields["words"] = tuple(Word(**word) for word in fields["words"])
+    if "statistics" in fields:
+        fields["statistics"] = Statistics(**fields["statistics"])
+    kinds = (SpeechStarted, Partial, Final, AudioDropped, DeviceLost, Closed)
+    return {kind.type: kind for kind in kinds}[thing["type"]](**fields)
+
+
+@pytest.fixture
+def _loaded(starter: CompiledModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of this process use the model of the other tests."""
+    monkeypatch.setattr(models, "load", lambda *_, **__: starter)
+
+
+@pytest.mark.usefixtures("_loaded")
+def test_one_file_for_each_recording_is_written_into_a_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [str(folder / name) for name in ("first.wav", "second.flac")]
+    assert main(["transcribe", *paths, "--output-dir", str(tmp_path), "--format", "srt"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.srt", "second.srt"]
+    for name in ("first.srt", "second.srt"):
+        lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
+        assert lines[0] == "1"
+        assert " --> " in lines[1]
+
+
+@pytest.mark.usefixtures("_loaded")
+@pytest.mark.parametrize("ending", ["txt", "jsonl", "srt", "vtt"])
+def test_the_transcript_is_saved_in_the_format_of_the_ending_and_still_printed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    saved = tmp_path / f"saved.{ending}"
+    assert main(["transcribe", str(folder / "first.wav"), "--save", str(saved)]) == 0
+    assert capsys.readouterr() == (FIRST + "\n", "")
+    text = saved.read_text(encoding="utf-8")
+    begins = {"txt": FIRST, "jsonl": '{"type": "speech_started"', "srt": "1\n", "vtt": "WEBVTT\n"}
+    assert text.startswith(begins[ending])
+    assert FIRST in text.replace("\n", " ")
+
+
+@pytest.mark.usefixtures("_loaded")
+def test_of_several_recordings_all_are_saved(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [str(folder / name) for name in ("first.wav", "missing.wav", "second.flac")]
+    saved = tmp_path / "saved.txt"
+    assert main(["transcribe", *paths, "--save", str(saved)]) == 1
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) == 2
+    assert saved.read_text(encoding="utf-8") == printed
+
+
+@pytest.mark.usefixtures("_loaded")
+@pytest.mark.parametrize("form", ["text", "jsonl", "srt", "vtt"])
+def test_for_a_recording_that_cannot_be_read_nothing_is_written(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    saved = tmp_path / "saved.txt"
+    saved.write_text("from before")
+    command = ["transcribe", str(folder / "text.wav"), "--format", form]
+    assert main(command) == 1
+    assert main([*command, "--output-dir", str(tmp_path)]) == 1
+    assert main([*command, "--save", str(saved)]) == 1
+    assert capsys.readouterr().out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["saved.txt"]
+    assert saved.read_text() == "from before"
+
+
+@pytest.mark.usefixtures("_loaded")
+def test_recordings_of_the_same_name_do_not_overwrite_each_other(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    soundfile.write(tmp_path / "first.flac", second(), 16_000)
+    paths = [str(folder / "first.wav"), str(tmp_path / "first.flac")]
+    main(["transcribe", *paths, "--output-dir", str(tmp_path / "out")])
+    texts = [path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir()]
+    assert FIRST + "\n" in texts
+
+
+@pytest.mark.usefixtures("_loaded")
+def test_a_name_that_no_file_can_have_does_not_end_the_list(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["transcribe", "a" * 300 + ".wav", str(folder / "first.wav")]) == 1
+    out, err = capsys.readouterr()
+    assert out == FIRST + "\n"
+    assert err.startswith("streamer: ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("_loaded")
+def test_a_failure_shows_its_traceback_when_asked_to(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["transcribe", "missing.wav", "-v"]) == 1
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.splitlines()[-1] == "streamer: missing.wav: there is no such file."
+
+
+@pytest.mark.usefixtures("_loaded")
+def test_at_the_speed_of_speech_the_text_is_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["transcribe", str(folder / "first.wav"), "--realtime"]) == 0
+    assert capsys.readouterr() == (FIRST + "\n", "")
