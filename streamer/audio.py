@@ -86,7 +86,8 @@ class Converter:
         if block.ndim == 1:
             return block
         # The mean in float64 and rounded once: summing in float32 depends on the block's length.
-        mono: Samples = block.mean(axis=1, dtype=np.float64).astype(np.float32)
+        with np.errstate(invalid="ignore"):  # infinities of both signs, which are refused
+            mono: Samples = block.mean(axis=1, dtype=np.float64).astype(np.float32)
         return mono
 
     def _check(self, mono: Samples) -> None:
@@ -112,16 +113,26 @@ def to_float32(block: npt.ArrayLike) -> Samples:
     Raises:
         AudioError: The array does not hold real numbers.
     """
-    array = np.asarray(block)
+    try:
+        array = np.asarray(block)
+    except ValueError as error:
+        raise AudioError(f"Expected an array of samples, found none: {error}") from error
     kind = array.dtype.kind
     if kind == "f":
-        return array.astype(np.float32, copy=False)
-    if kind in "iu":
+        with np.errstate(over="ignore"):  # becomes infinite, which is refused
+            return array.astype(np.float32, copy=False)
+    if array.size == 0:
+        return array.astype(np.float32)
+    if kind in "iu" and array.dtype.itemsize <= 4:
         half_range = 2.0 ** (8 * array.dtype.itemsize - 1)
         offset = half_range if kind == "u" else 0.0
         return ((array - offset) / half_range).astype(np.float32)
-    if array.size == 0:
-        return array.astype(np.float32)
+    if kind in "iu":
+        # What NumPy makes of a list of integers. Its range says nothing about the samples'.
+        raise AudioError(
+            f"Expected samples as integers of at most 32 bits or as floats, found {array.dtype}. "
+            "Say their width, for example array.astype(np.int16)."
+        )
     raise AudioError(f"Expected samples as integers or floats, found {array.dtype}.")
 
 

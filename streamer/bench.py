@@ -44,11 +44,11 @@ AFTER_ENDPOINT_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A row of the manifest, and its sound."""
+    """A row of the manifest."""
 
     subset: str
     transcript: str
-    samples: Samples
+    path: Path
 
 
 @dataclass(slots=True)
@@ -56,6 +56,7 @@ class Outcome:
     """What came of one recording: every event with the moment in which it came."""
 
     recording: Recording
+    samples: Samples
     events: list[tuple[float, Event]] = field(default_factory=list)
     live_s: float = 0.0  # processing time with partials
     finals_s: float = 0.0  # processing time without
@@ -131,30 +132,60 @@ class Results:
         return "\n".join(lines)
 
 
+def read_manifest(
+    folder: Path, *, subset: str | None = None, limit: int | None = None
+) -> list[Recording]:
+    """The recordings that a folder's `manifest.tsv` names; no sound is read yet.
+
+    Args:
+        folder: Where the manifest is. Its columns are separated by tabs; `path` (relative to the
+            folder) and `transcript` are needed, `subset` groups the results.
+        subset: Only these rows.
+        limit: Only so many of the first.
+
+    Raises:
+        AudioError: There is no such manifest, or nothing in it.
+    """
+    path = folder / "manifest.tsv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except OSError as error:
+        raise AudioError(
+            f"Expected a folder with a manifest.tsv (columns path and transcript), found {folder}: "
+            f"{error.strerror}."
+        ) from error
+    if not rows or not {"path", "transcript"} <= set(rows[0]):
+        raise AudioError(f"{path}: expected columns path and transcript, and a row at least.")
+    recordings = [
+        Recording(row.get("subset") or "all", row["transcript"], folder / row["path"])
+        for row in rows
+    ]
+    recordings = [one for one in recordings if subset in (None, one.subset)][:limit]
+    if not recordings:
+        raise AudioError(f"{path}: expected recordings of the subset {subset!r}, found none.")
+    return recordings
+
+
 def measure(
-    folder: Path,
+    recordings: Sequence[Recording],
     *,
     model: CompiledModel,
     settings: Settings,
     realtime: bool = False,
-    subset: str | None = None,
-    limit: int | None = None,
 ) -> Results:
-    """Transcribe every recording of a folder's manifest and compare.
+    """Transcribe every recording and compare.
 
     Raises:
-        AudioError: The manifest or a recording cannot be read, or nothing is left to measure.
+        AudioError: A recording cannot be read.
     """
-    rows = _read_manifest(folder)
-    rows = [row for row in rows if subset in (None, row.get("subset"))][:limit]
-    if not rows:
-        raise AudioError(f"{folder / 'manifest.tsv'}: no recording is left to measure.")
     model.warm_up()  # Compiling is start-up, not speed.
     outcomes = []
-    for row in tqdm(rows, unit="recording", leave=False, disable=not sys.stderr.isatty()):
-        recording = _read(folder, row, settings)
-        run = _by_wall_clock if realtime else _by_audio_clock
-        outcomes.append(run(recording, model, settings))
+    run = _by_wall_clock if realtime else _by_audio_clock
+    for recording in tqdm(
+        recordings, unit="recording", leave=False, disable=not sys.stderr.isatty()
+    ):
+        outcomes.append(run(recording, _read(recording.path, settings), model, settings))
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(outcome.recording.subset, []).append(outcome)
@@ -206,23 +237,9 @@ def speech_span(samples: Samples) -> tuple[float, float]:
     return to_seconds(int(loud[0]) * LEVEL_FRAME), to_seconds((int(loud[-1]) + 1) * LEVEL_FRAME)
 
 
-def _read_manifest(folder: Path) -> list[dict[str, str]]:
-    path = folder / "manifest.tsv"
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except OSError as error:
-        raise AudioError(
-            f"Expected a folder with a manifest.tsv (columns path and transcript), found {folder}: "
-            f"{error.strerror}."
-        ) from error
-    if not rows or not {"path", "transcript"} <= set(rows[0]):
-        raise AudioError(f"{path}: expected columns path and transcript, and a row at least.")
-    return rows
-
-
-def _read(folder: Path, row: dict[str, str], settings: Settings) -> Recording:
-    source = File(folder / row["path"])
+def _read(path: Path, settings: Settings) -> Samples:
+    """A recording, and behind it enough near-silence for its end to be an endpoint."""
+    source = File(path)
     source.open()
     blocks = []
     while (block := source.read()) is not None:
@@ -230,36 +247,39 @@ def _read(folder: Path, row: dict[str, str], settings: Settings) -> Recording:
     source.close()
     n_silent = to_samples(settings.end_silence_s + AFTER_ENDPOINT_S)
     noise = np.random.default_rng(0).standard_normal(n_silent) * 10 ** (SILENCE_DB / 20)
-    samples = np.concatenate([*blocks, noise.astype(np.float32)])
-    return Recording(row.get("subset") or "all", row["transcript"], samples)
+    return np.concatenate([*blocks, noise.astype(np.float32)])
 
 
-def _by_audio_clock(recording: Recording, model: CompiledModel, settings: Settings) -> Outcome:
-    outcome = Outcome(recording)
+def _by_audio_clock(
+    recording: Recording, samples: Samples, model: CompiledModel, settings: Settings
+) -> Outcome:
+    outcome = Outcome(recording, samples)
     pipeline = Pipeline(model, settings)
     block = SAMPLE_RATE * settings.vad_frame_ms // 1000
     began = time.perf_counter()
-    for start in range(0, len(recording.samples), block):
-        stop = min(start + block, len(recording.samples))
-        for event in pipeline.push(recording.samples[start:stop]):
+    for start in range(0, len(samples), block):
+        stop = min(start + block, len(samples))
+        for event in pipeline.push(samples[start:stop]):
             outcome.events.append((to_seconds(stop), event))
-    now_s = to_seconds(len(recording.samples))
+    now_s = to_seconds(len(samples))
     outcome.events += [(now_s, event) for event in pipeline.flush()]
     outcome.live_s = time.perf_counter() - began
 
     without_partials = Pipeline(model, replace(settings, partials=False))
     began = time.perf_counter()
-    without_partials.push(recording.samples)
+    without_partials.push(samples)
     without_partials.flush()
     outcome.finals_s = time.perf_counter() - began
     return outcome
 
 
-def _by_wall_clock(recording: Recording, model: CompiledModel, settings: Settings) -> Outcome:
-    outcome = Outcome(recording)
+def _by_wall_clock(
+    recording: Recording, samples: Samples, model: CompiledModel, settings: Settings
+) -> Outcome:
+    outcome = Outcome(recording, samples)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recording.wav"
-        soundfile.write(path, recording.samples, SAMPLE_RATE, subtype="FLOAT")
+        soundfile.write(path, samples, SAMPLE_RATE, subtype="FLOAT")
         source = File(path, realtime=True)
         with Transcriber(source, model=model, settings=settings) as transcriber:
             for event in transcriber:
@@ -268,7 +288,7 @@ def _by_wall_clock(recording: Recording, model: CompiledModel, settings: Setting
 
 
 def _measures(outcomes: list[Outcome], settings: Settings, realtime: bool) -> Measures:
-    audio_s = sum(to_seconds(len(outcome.recording.samples)) for outcome in outcomes)
+    audio_s = sum(to_seconds(len(outcome.samples)) for outcome in outcomes)
     words, characters = [0, 0], [0, 0]  # [edits, length of the reference]
     for outcome in outcomes:
         reference = normalise(outcome.recording.transcript)
@@ -279,7 +299,7 @@ def _measures(outcomes: list[Outcome], settings: Settings, realtime: bool) -> Me
         characters[1] += len(reference)
     first_partials, finals = [], []
     for outcome in outcomes:
-        onset_s, end_s = speech_span(outcome.recording.samples)
+        onset_s, end_s = speech_span(outcome.samples)
         text_at = [at for at, e in outcome.events if isinstance(e, Partial | Final) and e.text]
         first_partials += [at - onset_s for at in text_at[:1]]
         finals += [at - end_s for at, _ in outcome.finals[-1:]]
@@ -316,7 +336,7 @@ def _after_endpoint(outcome: Outcome, settings: Settings) -> Iterator[float]:
     """Seconds from each endpoint to its final; pieces that were cut have none."""
     finals = [(at, e) for at, e in outcome.events if isinstance(e, Final)]
     begin_s = {final.start_s for _, final in finals}
-    end_s = to_seconds(len(outcome.recording.samples))
+    end_s = to_seconds(len(outcome.samples))
     for at, final in finals:
         endpoint_s = final.end_s - settings.trailing_pad_s + settings.end_silence_s
         if final.end_s not in begin_s and endpoint_s < end_s:

@@ -48,7 +48,7 @@ def entry() -> NoReturn:
     TensorFlow, ALSA and PortAudio write to the descriptor of stderr whatever they like. It leads
     nowhere here, unless `-v` asks for it, and Python's `sys.stderr` gets a descriptor of its own.
     """
-    if not {"-v", "--verbose"} & set(sys.argv):
+    if sys.stderr is not None and not {"-v", "--verbose"} & set(sys.argv):
         terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         sys.stderr = os.fdopen(terminal, "w", buffering=1, errors="backslashreplace")
         os.dup2(nowhere, 2)
@@ -91,11 +91,7 @@ def _captions(options: argparse.Namespace) -> int:
     source: Source
     source = File(sample_path(), realtime=True) if options.sample else Microphone(options.device)
     transcriber = Transcriber(source, model=options.model, settings=_settings(options))
-    with (
-        _Interruption(source) as interruption,
-        _outputs(options) as outputs,
-        transcriber,
-    ):
+    with _Interruption(source) as interruption, _Outputs(options) as outputs, transcriber:
         what = "the bundled sample" if options.sample else source.name
         _say(f"Listening to {what}. Ctrl-C ends.")
         for event in transcriber:
@@ -106,21 +102,21 @@ def _captions(options: argparse.Namespace) -> int:
 def _transcribe(options: argparse.Namespace) -> int:
     options.load = functools.cache(functools.partial(_load, options))
     status = 0
-    for path in options.paths:
-        source = _source(path, options)
-        with _Interruption(source) as interruption:
-            try:
-                with _outputs(options, path) as outputs:
+    with _Outputs(options) as outputs:
+        for path in options.paths:
+            source = _source(path, options)
+            outputs.begin()
+            with _Interruption(source) as interruption:
+                try:
                     for event in _events(source, options):
                         with tqdm.external_write_mode(sys.stdout):
-                            outputs.write(event)
-                status = status or outputs.status
-            except AudioError as error:
-                _complain(error, options.verbose)
-                status = FAILED
-        if interruption.happened:
-            return INTERRUPTED
-    return status
+                            outputs.write(event, path)
+                except AudioError as error:
+                    _complain(error, options.verbose)
+                    status = FAILED
+            if interruption.happened:
+                return INTERRUPTED
+    return status or outputs.status
 
 
 def _devices(_options: argparse.Namespace) -> int:
@@ -135,15 +131,16 @@ def _devices(_options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from streamer.bench import measure
+    from streamer.bench import measure, read_manifest
 
+    recordings = read_manifest(
+        options.folder or sample_path().parent, subset=options.subset, limit=options.limit
+    )
     results = measure(
-        options.folder or sample_path().parent,
+        recordings,
         model=_load(options),
         settings=_settings(options),
         realtime=options.realtime,
-        subset=options.subset,
-        limit=options.limit,
     )
     print(json.dumps(results.to_json(), indent=2) if options.json else results.table())
     return 0
@@ -157,6 +154,8 @@ def _load(options: argparse.Namespace) -> CompiledModel:
 
 def _source(path: str, options: argparse.Namespace) -> File | Pipe:
     if path == "-":
+        if sys.stdin is None:
+            raise AudioError("Expected sound on standard input, found it closed.")
         return Pipe(
             sys.stdin.buffer,
             rate=options.rate,
@@ -206,58 +205,69 @@ def _progress(source: File | Pipe) -> tqdm[Any]:
 
 
 class _Outputs:
-    """Where events are written: stdout or a file in a folder, and the file of `--save`."""
+    """Where events are written: stdout or the files of `--output-dir`, and the file of `--save`.
 
-    def __init__(self, main: Writer) -> None:
-        self.status = 0
-        self._main = main
-        self._saved: tuple[Path, Writer] | None = None
-
-    def save_to(self, path: Path, writer: Writer) -> None:
-        """Write to a file as well."""
-        self._saved = (path, writer)
-
-    def write(self, event: Event) -> None:
-        """Write an event everywhere. A full disk ends the saving, not the captions."""
-        self._main.write(event)
-        if self._saved is not None:
-            path, writer = self._saved
-            try:
-                writer.write(event)
-            except OSError as error:
-                self._saved = None
-                self.status = FAILED
-                _say(f"{path}: nothing more is saved: {error.strerror}.")
-
-
-@contextlib.contextmanager
-def _outputs(options: argparse.Namespace, path: str | None = None) -> Iterator[_Outputs]:
-    """Open what a stream of events is written to.
-
-    Args:
-        options: The arguments.
-        path: The recording that is transcribed; None with live captions.
+    A file is created when there is something to write: a recording that cannot be read leaves
+    none behind, and does not overwrite what was there.
     """
-    paths = getattr(options, "paths", [])
-    source = path if len(paths) > 1 else None
-    folder: Path | None = getattr(options, "output_dir", None)
-    with contextlib.ExitStack() as files:
 
-        def create(target: Path) -> TextIO:
-            return files.enter_context(target.open("w", encoding="utf-8"))
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.status = 0
+        self._options = options
+        self._files = contextlib.ExitStack()
+        self._has_several = len(getattr(options, "paths", [])) > 1
+        self._save_file: TextIO | None = None
+        self._main: Writer | None = None
+        self._save: Writer | None = None
 
+    def __enter__(self) -> _Outputs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def begin(self) -> None:
+        """The events that follow are of another recording."""
+        self._main = self._save = None
+
+    def write(self, event: Event, path: str | None = None) -> None:
+        """Write an event of the recording `path`, None with live captions, everywhere.
+
+        A full disk ends the saving, not the captions.
+        """
+        source = path if self._has_several else None
+        if self._main is None:
+            self._main = self._main_writer(path, source)
+        self._main.write(event)
+        if self._options.save is None or self.status:
+            return
+        try:
+            if self._save is None:
+                self._save_file = self._save_file or self._create(self._options.save)
+                form = format_of(self._options.save)
+                self._save = writer_for(form, self._save_file, source)
+            self._save.write(event)
+        except OSError as error:
+            self.status = FAILED
+            _say(f"{self._options.save}: nothing more is saved: {error.strerror}.")
+
+    def _main_writer(self, path: str | None, source: str | None) -> Writer:
+        options = self._options
+        folder: Path | None = getattr(options, "output_dir", None)
         if folder is not None and path is not None:
-            suffix = next(s for s, form in SUFFIXES.items() if form == options.format)
-            name = "stdin" if path == "-" else Path(path).stem
-            outputs = _Outputs(writer_for(options.format, create(folder / (name + suffix)), source))
-        elif options.format == "text" and sys.stdout.isatty():
-            outputs = _Outputs(CaptionWriter(sys.stdout))
-        else:
-            outputs = _Outputs(writer_for(options.format, sys.stdout, source))
-        if options.save is not None:
-            writer = writer_for(format_of(options.save), create(options.save), source)
-            outputs.save_to(options.save, writer)
-        yield outputs
+            return writer_for(options.format, self._create(_target(folder, path, options)), source)
+        if options.format == "text" and sys.stdout.isatty():
+            return CaptionWriter(sys.stdout)
+        return writer_for(options.format, sys.stdout, source)
+
+    def _create(self, path: Path) -> TextIO:
+        return self._files.enter_context(path.open("w", encoding="utf-8"))
+
+
+def _target(folder: Path, path: str, options: argparse.Namespace) -> Path:
+    """The file in `folder` that the transcript of the recording `path` goes to."""
+    suffix = next(suffix for suffix, form in SUFFIXES.items() if form == options.format)
+    return folder / (("stdin" if path == "-" else Path(path).stem) + suffix)
 
 
 class _Interruption:
@@ -444,9 +454,14 @@ def _check_transcribe(options: argparse.Namespace, parser: argparse.ArgumentPars
                 f"{form} holds one recording, found {len(options.paths)}; write one file for each "
                 "with --output-dir FOLDER"
             )
+    if options.output_dir is not None:
+        targets = [_target(options.output_dir, path, options) for path in options.paths]
+        if twice := next((target for target in targets if targets.count(target) > 1), None):
+            parser.error(f"several recordings would be written to {twice}; rename one of them")
     if options.paths.count("-") > 1:
         parser.error("standard input (-) can be read once only")
-    raw = [f"--{name}" for name in ("rate", "channels", "encoding") if getattr(options, name)]
+    names = ("rate", "channels", "encoding")
+    raw = [f"--{name}" for name in names if getattr(options, name) is not None]
     if raw and "-" not in options.paths:
         parser.error(f"{', '.join(raw)} describes raw PCM on standard input: give - as a PATH")
     if options.realtime:

@@ -5,6 +5,7 @@ Units are in the names: `_s` seconds, `_db` decibels, `_ms` milliseconds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,6 +80,9 @@ class Settings:
             if not holds:
                 raise ValueError(f"Expected {expected}, found {found}.")
 
+        for name in self.__slots__:
+            value = getattr(self, name)
+            check(not isinstance(value, float) or math.isfinite(value), f"a finite {name}", value)
         check(self.vad_frame_ms in (10, 20, 30), "vad_frame_ms 10, 20 or 30", self.vad_frame_ms)
         check(self.vad_mode in (0, 1, 2, 3), "vad_mode 0, 1, 2 or 3", self.vad_mode)
         check(
@@ -90,6 +94,11 @@ class Settings:
             check(getattr(self, name) >= 0.05, f"{name} of at least 0.05", getattr(self, name))
         for name in ("pre_roll_s", "min_speech_s", "trailing_pad_s", "stable_lag_s"):
             check(getattr(self, name) >= 0, f"{name} of at least 0", getattr(self, name))
+        check(
+            self.stable_lag_s < self.longest_piece_s / 2,
+            f"stable_lag_s below half of longest_piece_s ({self.longest_piece_s})",
+            self.stable_lag_s,
+        )
         check(
             self.trailing_pad_s <= self.end_silence_s,
             f"trailing_pad_s of at most end_silence_s ({self.end_silence_s})",

@@ -67,7 +67,9 @@ def decode(
     Returns:
         The words in order; their times never overlap.
     """
-    best = np.argmax(log_probs, axis=1) if len(log_probs) else np.zeros(0, int)
+    if not len(log_probs):
+        return []
+    best = np.argmax(log_probs, axis=1)
     best_log_prob = log_probs[np.arange(len(best)), best]
     # Runs of one label: each is one letter, one word boundary or one silence.
     starts = np.flatnonzero(np.diff(best, prepend=-1))
@@ -103,13 +105,14 @@ def decode(
 
 
 def longest_gap(words: list[DecodedWord], start: int, stop: int) -> tuple[int, int] | None:
-    """The longest pause between two words, or after the last one, that lies in [start, stop).
+    """The longest pause between two words, or from the last one to `stop`.
 
-    The model hears pauses better than any VAD: between two words it says blank. Returns its first
-    sample and the one after its last, or None when nothing was said before `stop`.
+    Only what lies behind `start` of a pause counts, and it begins before `stop`. The model hears
+    pauses better than any VAD: between two words it says blank. Returns the pause's first sample
+    and the one after its last, or None when nothing was said before `stop`.
     """
     edges = [(a.stop, b.start) for a, b in pairwise(words)]
     if words:
         edges.append((words[-1].stop, stop))
-    gaps = [(max(a, start), b) for a, b in edges if b > start and b >= a]
+    gaps = [(max(a, start), b) for a, b in edges if b > start and a <= b and a < stop]
     return max(gaps, key=lambda gap: gap[1] - gap[0], default=None)

@@ -75,6 +75,15 @@ class Listener:
         next_start = self.captured if self._gap else self._segmenter.needed_from
         return self.captured - min(next(unfinished, next_start), next_start)
 
+    @property
+    def n_waiting(self) -> int:
+        """Samples of sound, lost ones not counted, that an utterance can still need."""
+        first = self.captured - self.n_needed
+        gaps = [item for item in self.pending if isinstance(item, Gap)]
+        if self._gap is not None and not self.finished:  # else it is pending already
+            gaps.append(self._gap)
+        return self.n_needed - sum(gap.stop - gap.start for gap in gaps if gap.start >= first)
+
     def room(self) -> int:
         """How many samples can be pushed without overwriting what is needed."""
         return self.ring.capacity - self.n_needed

@@ -49,15 +49,19 @@ class Pipeline:
             AudioError: The samples cannot be used; what was pushed before is still there.
             ValueError: The rate changed within a stream.
         """
-        if self._converter is None:
+        converter = self._converter
+        if converter is None:
             shape = np.shape(samples)
-            self._converter = Converter(sample_rate, shape[1] if len(shape) == 2 else 1)
-        if sample_rate != self._converter.sample_rate:
+            converter = Converter(sample_rate, shape[1] if len(shape) == 2 else 1)
+        if sample_rate != converter.sample_rate:
             raise ValueError(
-                f"Expected samples at {self._converter.sample_rate} Hz as before, found "
+                f"Expected samples at {converter.sample_rate} Hz as before, found "
                 f"{sample_rate} Hz. Call flush() and reset() to begin a new stream."
             )
-        return self._hear(self._converter.push(samples))
+        converted = converter.push(samples)
+        if np.size(samples):  # The first sound, and nothing refused or empty, says the form.
+            self._converter = converter
+        return self._hear(converted)
 
     def flush(self) -> list[Event]:
         """The sound is over: finish what was said. The last event is `Closed`."""

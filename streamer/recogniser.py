@@ -166,7 +166,7 @@ class Recogniser:
     def statistics(self) -> Statistics:
         """What became of the sound so far."""
         listener = self._listener
-        waiting = listener.n_needed
+        waiting = listener.n_waiting
         n_silent = listener.captured - listener.n_dropped - self._n_recognised - waiting
         return Statistics(
             captured_s=to_seconds(listener.captured),
@@ -205,7 +205,8 @@ class Recogniser:
         speech_stop = segment.speech_stop + self._trailing_pad  # as far as is known by now
         piece_stop = segment.start + self._longest
         if piece_stop < (speech_stop if segment.stop is None else segment.stop):
-            if piece_stop <= heard:
+            # Not at `heard == piece_stop`: if the sound ended there, it would be a whole utterance.
+            if piece_stop < heard or segment.stop is not None:
                 return self._work(WorkKind.CUT, segment, piece_stop)
         elif segment.stop is not None:
             return self._work(WorkKind.FINAL, segment, segment.stop)

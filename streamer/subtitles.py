@@ -63,7 +63,7 @@ def _cue(words: list[Word], limit_s: float) -> Cue:
     start_s = words[0].start_s
     end_s = min(max(words[-1].end_s, start_s + SHORTEST_S), limit_s)
     # Formats count whole milliseconds, and a cue of no length is invalid.
-    return Cue(start_s, max(end_s, start_s + 0.001), "\n".join(_lines(words)))
+    return Cue(start_s, max(end_s, start_s + 0.002), "\n".join(_lines(words)))
 
 
 def _time(seconds: float, separator: str) -> str:

@@ -57,7 +57,8 @@ class VirtualMicrophone:
         }
         self.environment.pop("PULSE_SERVER", None)
         self._server = subprocess.Popen(
-            [*"pulseaudio -n --daemonize=no --exit-idle-time=-1".split(),
+            [
+                *["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1"],
                 "--load=module-native-protocol-unix",
             ],
             env=self.environment,

@@ -283,14 +283,16 @@ def test_for_a_recording_that_cannot_be_read_nothing_is_written(
 
 @pytest.mark.usefixtures("_loaded")
 def test_recordings_of_the_same_name_do_not_overwrite_each_other(
-    folder: Path, tmp_path: Path
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").mkdir()
     soundfile.write(tmp_path / "first.flac", second(), 16_000)
     paths = [str(folder / "first.wav"), str(tmp_path / "first.flac")]
-    main(["transcribe", *paths, "--output-dir", str(tmp_path / "out")])
-    texts = [path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir()]
-    assert FIRST + "\n" in texts
+    with pytest.raises(SystemExit) as caught:
+        main(["transcribe", *paths, "--output-dir", str(tmp_path / "out")])
+    assert caught.value.code == 2
+    assert "several recordings would be written to" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.usefixtures("_loaded")

@@ -1,4 +1,4 @@
-"""A real microphone, as PortAudio sees it: PulseAudio's virtual one, and real speech played into it."""
+"""A real microphone as PortAudio sees it: PulseAudio's virtual one, with real speech in it."""
 
 import json
 import signal
@@ -96,7 +96,7 @@ def test_speech_arrives_as_partials_and_then_as_the_finals_of_the_file(
     finals = [event for event in events if event["type"] == "final" and event["text"]]
     assert len(finals) == len(expected)
     for found, wanted in zip(finals, expected, strict=True):
-        # The frames of the model begin elsewhere in the sound, which changes a letter here and there.
+        # The model's frames begin elsewhere in the sound: a letter here and there differs.
         assert Levenshtein.normalized_distance(found["text"], wanted.text) < 0.15
         assert any(
             event["type"] == "partial" and event["utterance"] == found["utterance"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 import time
 from pathlib import Path
@@ -44,13 +45,17 @@ class File:
             AudioError: It is missing, empty, or nothing that libsndfile reads.
         """
         path = self._path
-        if not path.exists():
-            raise AudioError(f"{path}: there is no such file.")
-        if path.is_dir():
-            raise AudioError(f"{path}: expected a recording, found a folder.")
         try:
-            if path.is_file() and path.stat().st_size == 0:
-                raise AudioError(f"{path}: the file is empty.")
+            status = path.stat()
+        except FileNotFoundError:
+            raise AudioError(f"{path}: there is no such file.") from None
+        except OSError as error:
+            raise AudioError(f"{path}: it cannot be read: {error.strerror}.") from error
+        if stat.S_ISDIR(status.st_mode):
+            raise AudioError(f"{path}: expected a recording, found a folder.")
+        if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+            raise AudioError(f"{path}: the file is empty.")
+        try:
             self._sound = soundfile.SoundFile(path)
         except (soundfile.LibsndfileError, OSError) as error:
             reason = getattr(error, "error_string", str(error)).rstrip(".")

@@ -156,7 +156,9 @@ class Microphone:
                 samples = self._converter.push(data)
                 return Block(samples, n_lost * SAMPLE_RATE // self._rate)
         except sd.PortAudioError as error:
-            raise DeviceLostError(f"The input device {self.name} is gone: {error}.") from error
+            raise DeviceLostError(
+                f"The input device {self.name} is gone. Check that it is connected."
+            ) from error
         if self._has_ended:
             return None
         self._has_ended = True

@@ -86,6 +86,7 @@ class Pipe:
         self._unread = b""
         self._has_ended = False
         self._is_flushed = False
+        self._has_sound = False
         self._n_bytes_left: int | None = None
         if self._stream.isatty():
             raise AudioError(
@@ -95,10 +96,16 @@ class Pipe:
         start = self._read_exactly(12, may_end=True)
         if not start and not self._stopping.is_set():
             raise AudioError("Expected sound on standard input, found nothing: the pipe is empty.")
-        if start[:4] in (b"RIFF", b"RF64") and start[8:] == b"WAVE":
+        if start[:4] in (b"RIFF", b"RF64"):
+            if start[8:] != b"WAVE":
+                raise AudioError(
+                    "Expected a WAV stream on standard input, found one that ends inside its "
+                    "header or holds something else."
+                )
             rate, channels, encoding = self._read_wav_header()
         else:
-            self._check_is_raw(start)
+            if self._said == (None, None, None):
+                _check_is_raw(start)
             said_rate, said_channels, said_encoding = self._said
             rate = said_rate or SAMPLE_RATE
             channels, encoding = said_channels or 1, said_encoding or "s16"
@@ -128,10 +135,13 @@ class Pipe:
                 self._n_bytes_left -= usable
                 self._has_ended |= self._n_bytes_left < width
             if usable:
+                self._has_sound = True
                 samples = _decode(data[:usable], self._encoding).reshape(-1, self._channels)
                 return Block(self._converter.push(samples))
         if self._is_flushed:
             return None
+        if not (self._has_sound or self._stopping.is_set()):
+            raise AudioError("The stream on standard input holds no sound, its length is zero.")
         self._is_flushed = True
         return Block(self._converter.flush())
 
@@ -191,18 +201,20 @@ class Pipe:
                 )
         return form
 
-    def _check_is_raw(self, start: bytes) -> None:
-        for magic, form in OTHER_FORMATS.items():
-            if start.startswith(magic):
-                raise AudioError(
-                    f"Expected WAV or raw PCM on standard input, found {form}. Decode it first: "
-                    "ffmpeg -i pipe: -f wav - | streamer transcribe -"
-                )
-        # A dozen printable bytes in a row are text, not sound.
-        if len(start) >= 12 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
+
+def _check_is_raw(start: bytes) -> None:
+    """Refuse what surely is no raw PCM, unless somebody said that it is."""
+    for magic, form in OTHER_FORMATS.items():
+        if start.startswith(magic):
             raise AudioError(
-                f"Expected WAV or raw PCM on standard input, found text: {start.decode()!r}."
+                f"Expected WAV or raw PCM on standard input, found {form}. Decode it first: "
+                "ffmpeg -i pipe: -f wav - | streamer transcribe -"
             )
+    # A dozen printable bytes in a row are text, not sound.
+    if len(start) >= 12 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
+        raise AudioError(
+            f"Expected WAV or raw PCM on standard input, found text: {start.decode()!r}."
+        )
 
 
 def _parse_format(body: bytes) -> tuple[int, int, str]:
