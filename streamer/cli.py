@@ -61,13 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if arguments is None else arguments)
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv.insert(0, "captions")
-    parser = _parser()
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     if options.verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
     try:
         if check := getattr(options, "check", None):
-            check(options, parser)
+            check(options)
         status: int = options.run(options)
         sys.stdout.flush()
         return status
@@ -317,14 +316,15 @@ def _complain(error: BaseException, verbose: bool) -> None:
     _say(str(error))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The arguments of all commands."""
+    top = argparse.ArgumentParser(
         prog="streamer",
         description="Speech to text while it is being spoken, on this machine.",
         epilog="Without a command: live captions. `streamer COMMAND --help` explains each.",
     )
-    parser.add_argument("--version", action="version", version=f"streamer {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    top.add_argument("--version", action="version", version=f"streamer {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -414,7 +414,11 @@ def _parser() -> argparse.ArgumentParser:
     raw.add_argument("--rate", type=int, metavar="HZ", help="sample rate; default: 16000")
     raw.add_argument("--channels", type=int, metavar="N", help="interleaved channels; default: 1")
     raw.add_argument("--encoding", choices=ENCODINGS, help="default: s16, little-endian as all")
-    transcribe.set_defaults(run=_transcribe, shows_partials=False, check=_check_transcribe)
+    transcribe.set_defaults(
+        run=_transcribe,
+        shows_partials=False,
+        check=functools.partial(_check_transcribe, transcribe),
+    )
 
     devices = commands.add_parser(
         "devices",
@@ -441,10 +445,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--limit", type=int, metavar="N", help="only the first N recordings")
     bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
     bench.set_defaults(run=_bench, format="jsonl", shows_partials=True)
-    return parser
+    return top
 
 
-def _check_transcribe(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Refuse what cannot go together, before anything is done."""
     formats = [options.format] if options.output_dir is None else []
     formats += [format_of(options.save)] if options.save else []

@@ -1,0 +1,104 @@
+"""Any SavedModel of the documented signature can be the model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from streamer import models
+from streamer.errors import ModelError
+
+HOP = 400
+LABELS = ["<pad>", "|", "a", "b"]
+
+
+class Loudness(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
+    """Writes `a` for each frame of 25 ms that is louder than 0.1, else nothing."""
+
+    def __init__(self, n_labels: int = len(LABELS)) -> None:
+        super().__init__()
+        self._n_labels = n_labels
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.float32, name="waveforms"),
+            tf.TensorSpec([None], tf.int32, name="valid"),
+        ]
+    )
+    def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> dict[str, tf.Tensor]:
+        n_frames = tf.shape(waveforms)[1] // HOP
+        frames = tf.reshape(waveforms[:, : n_frames * HOP], [tf.shape(waveforms)[0], n_frames, HOP])
+        is_loud = tf.cast(tf.reduce_max(tf.abs(frames), axis=-1) > 0.1, tf.int32)
+        log_probs = tf.math.log(tf.one_hot(2 * is_loud, self._n_labels) * 0.9 + 0.01)
+        return {"log_probs": log_probs, "frames": valid // HOP}
+
+
+def export(folder: Path, network: tf.Module, **signatures: object) -> Path:
+    tf.saved_model.save(network, str(folder), signatures=signatures or network.__call__)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = export(tmp_path_factory.mktemp("models") / "loudness", Loudness())
+    (path / "labels.json").write_text(json.dumps(LABELS))
+    return path
+
+
+@pytest.mark.parametrize("jit_compile", [None, False, True])
+def test_it_is_run_in_buckets_compiled_or_not(folder: Path, jit_compile: bool | None) -> None:
+    model = models.load(folder, jit_compile=jit_compile)
+    assert model.name == "loudness"
+    assert model.labels.symbols == tuple(LABELS)
+    assert model.grid.hop == HOP
+    samples = np.zeros(10 * HOP + 7, np.float32)
+    samples[3 * HOP] = 0.5
+    assert model.log_probs(samples).argmax(axis=1).tolist() == [0, 0, 0, 2, 0, 0, 0, 0, 0, 0]
+
+
+def test_its_settings_stand_beside_it(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    export(other, Loudness())
+    (other / "labels.json").write_text(json.dumps({"a": 2, "<pad>": 0, "|": 1, "b": 3}))
+    (other / "streamer.json").write_text('{"name": "mine", "jit_compile": true}')
+    model = models.load(other)
+    assert model.name == "mine"
+    assert model.labels.symbols == ("<pad>", "|", "a", "b")
+
+
+def test_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    network = export(tmp_path / "network", Loudness())
+    with pytest.raises(ModelError, match=r"4 outputs but 32 labels.*labels\.json"):
+        models.load(network)
+    (network / "labels.json").write_text('["a", "b", "c", "d"]')
+    with pytest.raises(ModelError, match="need a blank named '<pad>'"):
+        models.load(network)
+    (network / "labels.json").write_text("{")
+    with pytest.raises(ModelError, match="cannot be read as JSON"):
+        models.load(network)
+
+
+def test_another_signature_is_refused_with_what_was_expected(tmp_path: Path) -> None:
+    class Doubles(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+        def __call__(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"y": 2 * x}
+
+    network = export(tmp_path / "network", Doubles())
+    with pytest.raises(ModelError, match=r"Expected a signature.*found x in, y out"):
+        models.load(network)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense"])
+def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(content)
+    with pytest.raises(ModelError, match=r"^(The SavedModel in|Expected a signature)"):
+        models.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["no-such-model", "tests"])
+def test_a_model_that_does_not_exist_is_refused(name: str) -> None:
+    with pytest.raises(ModelError, match="Expected 'starter' or the folder of a SavedModel"):
+        models.load(name)
