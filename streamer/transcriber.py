@@ -297,6 +297,8 @@ class Transcriber:
     def _infer(self) -> None:
         warm_up: threading.Thread | None = None
         try:
+            if self._is_cancelled:
+                return
             model = self._model = self._model or self._find_model()
             warm_up = threading.Thread(
                 target=model.warm_up, args=(self._goes_on,), name="streamer-warm-up", daemon=True

@@ -21,16 +21,20 @@ from streamer.events import Final
 from streamer.models.compiled import CompiledModel
 from streamer.pipeline import Pipeline
 
-pytestmark = pytest.mark.microphone
+pytestmark = [pytest.mark.microphone, pytest.mark.timeout(120)]
 
+FIRST_SENTENCE = "GOOD MORNING AND THANK YOU ALL FOR COMING"
 SECOND_SENTENCE_BEGINS = "I AM"  # what everything waits for that happens in mid-speech
 
 
 @contextmanager
-def captions(microphone: VirtualMicrophone, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """`streamer captions`, as somebody runs it in a pipe."""
+def captions(
+    microphone: VirtualMicrophone, *arguments: str, program: str | None = None
+) -> Iterator["subprocess.Popen[str]"]:
+    """`streamer captions`, as somebody runs it in a pipe; or a program that does the same."""
+    command = ["-c", program] if program else ["-m", "streamer", "captions", "--format", "jsonl"]
     with subprocess.Popen(
-        [sys.executable, "-m", "streamer", "captions", "--format", "jsonl", *arguments],
+        [sys.executable, *command, *arguments],
         env=microphone.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -144,6 +148,28 @@ def test_an_unplugged_microphone_is_reported_and_loses_nothing_said_before(
     assert SECOND_SENTENCE_BEGINS in next(e["text"] for e in events if e["type"] == "final")
     assert len(errors) == 1
     assert errors[0].startswith("streamer: The input device")
+
+
+def test_a_device_with_another_rate_and_two_channels_is_converted(
+    microphone: VirtualMicrophone, spoken: Path
+) -> None:
+    # Most devices refuse 16 kHz mono; this one does not, so it is not asked.
+    program = (
+        "from streamer import cli\n"
+        "from streamer.sources import microphone\n"
+        "microphone._formats = lambda device: [(44_100, 2)]\n"
+        "cli.main(['captions', '--format', 'jsonl'])\n"
+    )
+    with captions(microphone, program=program) as process:
+        wait_until_listening(process)
+        player = microphone.play(spoken)
+        first = read_until(process, "final")[-1]
+        process.send_signal(signal.SIGINT)
+        rest(process)
+        player.kill()
+        player.wait()
+    assert Levenshtein.normalized_distance(first["text"], FIRST_SENTENCE) < 0.15
+    assert first["end_s"] - first["start_s"] == pytest.approx(2.8, abs=0.3)
 
 
 def test_devices_are_listed_and_chosen_by_part_of_their_name(
