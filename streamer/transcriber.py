@@ -287,7 +287,9 @@ class Transcriber:
                     self._listener.skip(n_samples, "the model does not keep up")
                     return
             else:
-                while self._listener.room() < n_samples and not self._is_cancelled:
+                while self._listener.room() < n_samples:
+                    if self._is_cancelled:
+                        return
                     self._changed.wait()
             self._listener.push(block.samples)
             self._changed.notify_all()
@@ -301,28 +303,35 @@ class Transcriber:
                 return
             model = self._model = self._model or self._find_model()
             warm_up = threading.Thread(
-                target=model.warm_up, args=(self._goes_on,), name="streamer-warm-up", daemon=True
+                target=self._warm_up, args=(model,), name="streamer-warm-up", daemon=True
             )
             warm_up.start()
             with self._changed:
                 self._recogniser = Recogniser(self._listener, model, self._settings)
             self._recognise(self._recogniser)
         except BaseException as error:
-            self._fail(error)
-            with self._changed:
-                self._is_cancelled = True
-                self._changed.notify_all()
-            self._source.stop()
-            self._events.free()
+            self._give_up(error)
         finally:
             if warm_up is not None:
                 warm_up.join()
             self._say_closed()
             self._events.close()
 
-    def _goes_on(self, _done: int, _total: int) -> bool:
-        """Whether longer lengths of the model may still be needed."""
-        return not (self._listener.finished or self._is_cancelled)
+    def _warm_up(self, model: Model) -> None:
+        """Compile the model's lengths while they may still be needed."""
+        try:
+            model.warm_up(lambda _, __: not (self._listener.finished or self._is_cancelled))
+        except BaseException as error:
+            self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        """Nothing more can be recognised: end the sound, and throw away what waits."""
+        self._fail(error)
+        with self._changed:
+            self._is_cancelled = True
+            self._changed.notify_all()
+        self._source.stop()
+        self._events.free()
 
     def _recognise(self, recogniser: Recogniser) -> None:
         while True:
@@ -335,6 +344,8 @@ class Transcriber:
                         break
                     self._changed.wait()
                 self._changed.notify_all()  # Settled utterances have made room.
+            if self._is_cancelled:
+                return
             for event in events:
                 self._deliver(event)
             if is_over:
