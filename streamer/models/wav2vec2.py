@@ -183,7 +183,7 @@ def _refuse_unsupported(config: Mapping[str, Any], preprocessor: Mapping[str, An
             )
 
 
-class Wav2Vec2(tf.Module):
+class Wav2Vec2:
     """The network: raw waveforms in, log-probabilities out."""
 
     jit_compile = True
@@ -204,7 +204,6 @@ class Wav2Vec2(tf.Module):
             weights: One array for each of `config.shapes()`; others are not looked at.
             name: What it is called in events.
         """
-        super().__init__(name="wav2vec2")
         self.name = name
         self.config = config
         self.labels = labels
