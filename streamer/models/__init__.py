@@ -30,30 +30,43 @@ def load(name: str | Path = "auto", *, jit_compile: bool | None = None) -> Compi
     """Load a model by its name or path; nothing is compiled yet.
 
     Args:
-        name: `auto` or `starter` for the model in the package, or the folder of a SavedModel.
+        name: `auto` or `starter` for the model in the package; or the folder of a wav2vec 2.0 or
+            HuBERT CTC checkpoint from Hugging Face; or the folder of a SavedModel. A SavedModel
+            with the variables of the published wav2vec2-960h, also as a `.tar.gz`, gives its
+            weights to our own graph; any other is run as it is.
         jit_compile: Whether XLA compiles it; None leaves it to the model.
 
     Raises:
         ModelError: There is no such model, or it cannot be read.
     """
-    folder = Path(name)
-    if str(name) not in ("auto", "starter") and not (folder / "saved_model.pb").is_file():
-        found = "a folder without saved_model.pb" if folder.is_dir() else "neither"
+    path = Path(name)
+    in_package = str(name) in ("auto", "starter")
+    is_checkpoint = (path / "config.json").is_file()
+    is_saved_model = (path / "saved_model.pb").is_file()
+    is_archive = path.is_file() and path.name.endswith((".tar.gz", ".tgz"))
+    if not (in_package or is_checkpoint or is_saved_model or is_archive):
+        found = "a folder with neither" if path.is_dir() else "nothing of the kind"
         raise ModelError(
-            f"Expected 'starter' or the folder of a SavedModel as the model, found {found}: {name}"
+            "Expected 'starter', or a folder with config.json (a checkpoint from Hugging Face) or "
+            f"saved_model.pb as the model, found {found}: {name}"
         )
     _import_tensorflow()
+    from streamer.models import checkpoints
     from streamer.models.compiled import CompiledModel
 
     model: AcousticModel
-    if str(name) in ("auto", "starter"):
+    if in_package:
         from streamer.models.starter import Starter
 
         model = Starter.from_package()
+    elif is_checkpoint:
+        model = checkpoints.read_hugging_face(path)
+    elif is_archive or checkpoints.is_published_form(path):
+        model = checkpoints.read_saved_model(path)
     else:
         from streamer.models.saved_model import SavedModel
 
-        model = SavedModel(folder)
+        model = SavedModel(path)
     buckets = [to_samples(seconds) for seconds in BUCKETS_S]
     return CompiledModel(model, buckets, jit_compile=jit_compile)
 
