@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from streamer.models.checkpoints import published_name
-from streamer.models.wav2vec2 import Wav2Vec2Config
+from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 PUBLISHED_LENGTH = 246_000
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.models.wav2vec2 import Wav2Vec2Config
+from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 REASON = "the reference needs `pip install torch transformers`"
 torch = pytest.importorskip("torch", reason=REASON)

@@ -19,7 +19,8 @@ from streamer import models
 from streamer.errors import ModelError
 from streamer.models import checkpoints
 from streamer.models.labels import WAV2VEC2_LABELS
-from streamer.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config
+from streamer.models.wav2vec2 import Wav2Vec2
+from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 TINY = Wav2Vec2Config(
     conv_dims=(24,) * 7,

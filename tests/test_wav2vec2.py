@@ -18,7 +18,8 @@ from reference import (
 from streamer.errors import ModelError
 from streamer.models.compiled import CompiledModel
 from streamer.models.labels import WAV2VEC2_LABELS
-from streamer.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config
+from streamer.models.wav2vec2 import Wav2Vec2
+from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 TOLERANCE = 1e-5
 BUCKETS = (4_000, 8_000, 16_000)

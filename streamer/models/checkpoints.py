@@ -20,7 +20,8 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from streamer.errors import ModelError
 from streamer.models.labels import WAV2VEC2_LABELS, Labels
-from streamer.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config
+from streamer.models.wav2vec2 import Wav2Vec2
+from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 Array = npt.NDArray[Any]
 
@@ -69,7 +70,7 @@ def read_hugging_face(folder: Path) -> Wav2Vec2:
     else:
         raise ModelError(f"Expected model.safetensors or pytorch_model.bin in {folder}.")
     prefix = f"{settings['model_type']}."
-    expected = {name: _hugging_face_name(name, prefix, arrays.shapes()) for name in config.shapes()}
+    expected = {name: hugging_face_name(name, prefix, arrays.shapes()) for name in config.shapes()}
     weights = _Weights(arrays, config, expected, transposed=True, where=folder)
     return Wav2Vec2(config, labels, weights, name=folder.resolve().name)
 
@@ -263,7 +264,7 @@ def published_name(name: str) -> str:
     )
 
 
-def _hugging_face_name(name: str, prefix: str, stored: Mapping[str, Any]) -> str:
+def hugging_face_name(name: str, prefix: str, stored: Mapping[str, Any]) -> str:
     """The name in a checkpoint of `transformers` for one of ours."""
     path, _, kind = name.rpartition("/")
     path = path.replace("/", ".")
