@@ -331,6 +331,7 @@ def test_its_names_are_those_of_the_published_model(weights):
 def test_load_recognises_a_folder_from_hugging_face(folder):
     model = models.load(folder)
     assert model.name == "tiny"
+    assert model.buckets[0] == 32_000
     assert model.log_probs(noise()[0]).shape == (24, 32)
 
 

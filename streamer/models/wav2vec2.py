@@ -244,4 +244,8 @@ def _zero_beyond(x: tf.Tensor, n_valid: tf.Tensor) -> tf.Tensor:
 
 
 def _gelu(x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.gelu(x, approximate=False)
+    """x times the normal distribution function of x, as PyTorch computes it.
+
+    `tf.nn.gelu` takes `erfc` for it, of which XLA computes both branches, with an exponential.
+    """
+    return 0.5 * x * (1.0 + tf.math.erf(x * np.float32(0.5**0.5)))

@@ -1,4 +1,4 @@
-"""The shape of a wav2vec 2.0 or HuBERT network: read from its checkpoint, and what follows from it."""
+"""The shape of a wav2vec 2.0 or HuBERT network, read from its checkpoint; and what follows."""
 
 from __future__ import annotations
 
