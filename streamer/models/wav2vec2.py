@@ -244,7 +244,7 @@ def _zero_beyond(x: tf.Tensor, n_valid: tf.Tensor) -> tf.Tensor:
 
 
 def _gelu(x: tf.Tensor) -> tf.Tensor:
-    """x times the normal distribution function of x, as PyTorch computes it.
+    """Multiply x by the normal distribution function of x, as PyTorch computes it.
 
     `tf.nn.gelu` takes `erfc` for it, of which XLA computes both branches, with an exponential.
     """
