@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # Each costs seconds of start-up and saves the time that a shorter utterance would spend on padding.
 # The longest is the published length of wav2vec2-960h.
 BUCKETS_S = (4.0, 8.0, 15.375)
-# A second of sound costs ten times what it costs the small model. `scripts/measure_buckets` on two
-# cores: partials take a tenth less than with the best four lengths, a third less than with two.
+# `scripts/measure_buckets` on two (busy) cores: time grows with the length, and partials take a
+# tenth less than with the best four lengths, a third less than with the best two.
 WAV2VEC2_BUCKETS_S = (2.0, 4.0, 6.0, 11.0, 15.375)
 
 

@@ -115,7 +115,7 @@ class Wav2Vec2:
         three times. But an output is `window @ kernel`, so over time it has the mean
         `mean_window @ kernel` and the variance `kernel @ covariance @ kernel` of windows of a few
         samples. The norm then becomes part of the kernel. (Measured: half the time of this layer,
-        3 % of the whole. The convolution's bias has no effect: the norm takes it away.)
+        2 to 3 % of the whole. The convolution's bias has no effect: the norm takes it away.)
         """
         kernel = tf.cast(self._weights[f"{layer}/conv/kernel"][:, 0], tf.float64)
         taps, stride = self.config.conv_kernels[0], self.config.conv_strides[0]
