@@ -336,7 +336,8 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         default="auto",
         metavar="NAME_OR_PATH",
-        help="starter (in the package), or the folder of a SavedModel; default: auto",
+        help="starter (in the package), or the folder of a checkpoint from Hugging Face or of a "
+        "SavedModel; default: auto",
     )
     speech.add_argument(
         "--jit-compile",

@@ -25,18 +25,32 @@ class Labels:
     silent: frozenset[int]
 
     @classmethod
-    def from_symbols(cls, symbols: Sequence[str]) -> Labels:
+    def from_symbols(
+        cls,
+        symbols: Sequence[str],
+        *,
+        blank: int | None = None,
+        word_boundary: int | None = None,
+    ) -> Labels:
         """Find the special labels by the names that wav2vec 2.0 checkpoints give them.
+
+        Args:
+            symbols: One string a label.
+            blank: Index of the CTC blank, where it is known.
+            word_boundary: Index of the label between two words, where it is known.
 
         Raises:
             ModelError: There is no blank (`<pad>`) or no word boundary (`|` or a space).
         """
-        blank = next((i for i, s in enumerate(symbols) if s in ("<pad>", "[PAD]", "<blank>")), None)
-        boundary = next((i for i, s in enumerate(symbols) if s in ("|", " ")), None)
+        blanks = [i for i, s in enumerate(symbols) if s in ("<pad>", "[PAD]", "<blank>")]
+        boundaries = [i for i, s in enumerate(symbols) if s in ("|", " ")]
+        blank = next(iter(blanks), None) if blank is None else blank
+        boundary = next(iter(boundaries), None) if word_boundary is None else word_boundary
         if blank is None or boundary is None:
             raise ModelError(
                 "A model's labels need a blank named '<pad>' and a word boundary named '|', "
-                f"but these were found: {' '.join(map(repr, symbols))}. Correct labels.json."
+                f"but these were found: {' '.join(map(repr, symbols))}. Correct labels.json, or "
+                "vocab.json of a checkpoint from Hugging Face."
             )
         special = {
             i for i, s in enumerate(symbols) if len(s) > 2 and (s[0], s[-1]) in ("<>", ("[", "]"))

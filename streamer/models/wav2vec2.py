@@ -1,0 +1,251 @@
+"""wav2vec 2.0 and HuBERT with a CTC head, exact at any length inside a fixed shape.
+
+wav2vec 2.0: Baevski et al. 2020, https://arxiv.org/abs/2006.11477. HuBERT: Hsu et al. 2021,
+https://arxiv.org/abs/2106.07447. The layers are those of
+https://github.com/huggingface/transformers/blob/main/src/transformers/models/wav2vec2/modeling_wav2vec2.py
+and give its numbers; the names of the weights are those of the SavedModel that
+https://github.com/thevasudevgupta/gsoc-wav2vec2 published.
+
+Three masks make padding harmless. Samples beyond the valid ones are zeroed before anything reads
+them; the group norm, which averages over time, counts valid frames only; the positional
+convolution reads zeros and attention reads nothing beyond the last valid frame. Every other layer
+looks at one frame, or only at valid samples of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from streamer.models.labels import Labels
+from streamer.models.wav2vec2_config import Wav2Vec2Config
+
+NORMALISATION_EPSILON = 1e-7  # transformers, Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
+CONV_NORM_EPSILON = 1e-5  # of the norms between convolutions: PyTorch's default, in no config.json
+
+
+class Wav2Vec2:
+    """The network: raw waveforms in, log-probabilities out."""
+
+    jit_compile = True
+
+    def __init__(
+        self,
+        config: Wav2Vec2Config,
+        labels: Labels,
+        weights: Mapping[str, npt.NDArray[Any]],
+        *,
+        name: str = "wav2vec2",
+    ) -> None:
+        """Take the weights; each is read once, so that a lazy mapping never holds them all.
+
+        Args:
+            config: The shape of the network.
+            labels: What its outputs stand for.
+            weights: One array for each of `config.shapes()`; others are not looked at.
+            name: What it is called in events.
+        """
+        self.name = name
+        self.config = config
+        self.labels = labels
+        self.hop = config.hop
+        self.receptive_field = config.receptive_field
+        self._weights = {
+            key: tf.Variable(weights[key].astype(np.float32, copy=False), trainable=False)
+            for key in config.shapes()
+            if "pos_conv_embed/conv/weight" not in key
+        }
+        position = "encoder/pos_conv_embed/conv"
+        kernel = fold_weight_norm(weights[f"{position}/weight_g"], weights[f"{position}/weight_v"])
+        self._weights[f"{position}/kernel"] = tf.Variable(kernel, trainable=False)
+
+    def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Compute the log-probabilities of every label in every frame.
+
+        Args:
+            waveforms: Raw samples in [-1, 1] at 16 kHz, float32 [batch, samples], with at least
+                `receptive_field` samples.
+            valid: How many samples of each row count, int32 [batch]. A row with fewer than
+                `receptive_field` has no valid frame.
+
+        Returns:
+            Log-probabilities, float32 [batch, frame, label], and the number of valid frames,
+            int32 [batch].
+        """
+        # A NaN in the padding would survive every later multiplication by zero.
+        x = _zero_beyond(waveforms[..., tf.newaxis], valid)
+        if self.config.normalise:
+            x = _normalise(x, valid)
+        x, n_frames = self.features(x, valid)
+        x = self.project(x)
+        x = self.encode(x, n_frames)
+        return tf.nn.log_softmax(self._dense("lm_head", x)), n_frames
+
+    def features(self, x: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Convolve samples [batch, sample, 1] into features [batch, frame, channel].
+
+        Also returns the number of valid frames, [batch].
+        """
+        config = self.config
+        n_frames = valid
+        for i, (kernel, stride) in enumerate(
+            zip(config.conv_kernels, config.conv_strides, strict=True)
+        ):
+            layer = f"feature_extractor/conv_layers/{i}"
+            n_frames = tf.maximum((n_frames - kernel) // stride + 1, 0)
+            if i == 0 and not config.conv_layer_norm:
+                x = self._convolve_and_group_norm(layer, x, n_frames)
+            else:
+                x = tf.nn.conv1d(x, self._weights[f"{layer}/conv/kernel"], stride, "VALID")
+                if config.conv_bias:
+                    x = x + self._weights[f"{layer}/conv/bias"]
+                if config.conv_layer_norm:
+                    x = self._layer_norm(f"{layer}/layer_norm", x, CONV_NORM_EPSILON)
+            x = _gelu(x)
+        return x, n_frames
+
+    def _convolve_and_group_norm(self, layer: str, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
+        """Convolve samples [batch, sample, 1], and normalise each channel over the valid frames.
+
+        The convolution's output is the largest array of all, and a norm over time would read it
+        three times. But an output is `window @ kernel`, so over time it has the mean
+        `mean_window @ kernel` and the variance `kernel @ covariance @ kernel` of windows of a few
+        samples. The norm then becomes part of the kernel. (Measured: half the time of this layer,
+        2 to 3 % of the whole. The convolution's bias has no effect: the norm takes it away.)
+        """
+        kernel = tf.cast(self._weights[f"{layer}/conv/kernel"][:, 0], tf.float64)
+        taps, stride = self.config.conv_kernels[0], self.config.conv_strides[0]
+        windows = tf.nn.conv1d(x, tf.eye(taps)[:, tf.newaxis], stride, "VALID")
+        # Neighbouring samples are much alike and a kernel may take their difference: in float32
+        # little would be left of the variance.
+        mean, deviation, count = _centred_over_time(tf.cast(windows, tf.float64), n_frames)
+        covariance = tf.matmul(deviation, deviation, transpose_a=True) / count
+        variance = tf.reduce_sum(kernel * (covariance @ kernel), axis=1, keepdims=True)
+        gamma = tf.cast(self._weights[f"{layer}/layer_norm/gamma"], tf.float64)
+        beta = tf.cast(self._weights[f"{layer}/layer_norm/beta"], tf.float64)
+        scale = gamma * tf.math.rsqrt(variance + CONV_NORM_EPSILON)
+        shift = beta - (mean @ kernel) * scale
+        return windows @ tf.cast(kernel * scale, tf.float32) + tf.cast(shift, tf.float32)
+
+    def project(self, x: tf.Tensor) -> tf.Tensor:
+        """Bring features [batch, frame, channel] to the encoder's width."""
+        if self.config.projection_norm:
+            x = self._layer_norm("feature_projection/layer_norm", x)
+        return self._dense("feature_projection/projection", x)
+
+    def encode(self, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
+        """Run the transformer over [batch, frame, hidden]."""
+        x = _zero_beyond(x, n_frames)
+        x = x + self.positions(x)
+        if not self.config.pre_norm:
+            x = self._layer_norm("encoder/layer_norm", x)
+        for i in range(self.config.n_layers):
+            x = self.encoder_layer(i, x, n_frames)
+        return self._layer_norm("encoder/layer_norm", x) if self.config.pre_norm else x
+
+    def positions(self, x: tf.Tensor) -> tf.Tensor:
+        """Positional embedding of [batch, frame, hidden]: a wide grouped convolution."""
+        conv = "encoder/pos_conv_embed/conv"
+        kernel = self.config.position_kernel
+        # PyTorch pads both sides by half the kernel and drops what an even one gives too much.
+        before, after = kernel // 2, (kernel - 1) // 2
+        x = tf.pad(x, [[0, 0], [before, after], [0, 0]])
+        x = tf.nn.conv1d(x, self._weights[f"{conv}/kernel"], 1, "VALID")
+        return _gelu(x + self._weights[f"{conv}/bias"])
+
+    def encoder_layer(self, i: int, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
+        """Layer `i` of the transformer, [batch, frame, hidden] -> the same."""
+        layer = f"encoder/layers/{i}"
+        if self.config.pre_norm:
+            x = x + self._attention(layer, self._layer_norm(f"{layer}/layer_norm", x), n_frames)
+            return x + self._feed_forward(layer, self._layer_norm(f"{layer}/final_layer_norm", x))
+        x = self._layer_norm(f"{layer}/layer_norm", x + self._attention(layer, x, n_frames))
+        return self._layer_norm(f"{layer}/final_layer_norm", x + self._feed_forward(layer, x))
+
+    def _attention(self, layer: str, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
+        """Self-attention over the valid frames."""
+        size = self.config.hidden_size // self.config.n_heads
+        query = self._heads(self._dense(f"{layer}/attention/q_proj", x) * size**-0.5)
+        key = self._heads(self._dense(f"{layer}/attention/k_proj", x))
+        value = self._heads(self._dense(f"{layer}/attention/v_proj", x))
+        scores = tf.matmul(query, key, transpose_b=True)
+        mask = tf.sequence_mask(n_frames, tf.shape(x)[1])[:, tf.newaxis, tf.newaxis, :]
+        # Finite, so that a row without a single valid frame gives no NaN.
+        scores = tf.where(mask, scores, -1e9)
+        y = tf.transpose(tf.nn.softmax(scores) @ value, [0, 2, 1, 3])
+        return self._dense(f"{layer}/attention/out_proj", tf.reshape(y, tf.shape(x)))
+
+    def _heads(self, x: tf.Tensor) -> tf.Tensor:
+        """[batch, frame, hidden] -> [batch, head, frame, channel of the head]."""
+        n_heads, size = self.config.n_heads, self.config.hidden_size // self.config.n_heads
+        shape = tf.shape(x)
+        return tf.transpose(tf.reshape(x, [shape[0], shape[1], n_heads, size]), [0, 2, 1, 3])
+
+    def _feed_forward(self, layer: str, x: tf.Tensor) -> tf.Tensor:
+        x = _gelu(self._dense(f"{layer}/feed_forward/intermediate_dense", x))
+        return self._dense(f"{layer}/feed_forward/output_dense", x)
+
+    def _dense(self, name: str, x: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(x, self._weights[f"{name}/kernel"]) + self._weights[f"{name}/bias"]
+
+    def _layer_norm(self, name: str, x: tf.Tensor, epsilon: float | None = None) -> tf.Tensor:
+        epsilon = self.config.layer_norm_epsilon if epsilon is None else epsilon
+        mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+        return self._scale(name, (x - mean) * tf.math.rsqrt(variance + epsilon))
+
+    def _scale(self, norm: str, x: tf.Tensor) -> tf.Tensor:
+        return x * self._weights[f"{norm}/gamma"] + self._weights[f"{norm}/beta"]
+
+
+def fold_weight_norm(g: npt.NDArray[Any], v: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """The kernel that weight normalisation stands for: each tap of `v` scaled to the length `g`.
+
+    Salimans and Kingma 2016, https://arxiv.org/abs/1602.07868; per tap as in fairseq's
+    `nn.utils.weight_norm(pos_conv, name="weight", dim=2)`.
+
+    Args:
+        g: [tap, 1, 1].
+        v: [tap, input, output].
+    """
+    wide = v.astype(np.float64)
+    length = np.sqrt(np.sum(np.square(wide), axis=(1, 2), keepdims=True))
+    folded: npt.NDArray[np.float32] = (wide * (g / length)).astype(np.float32)
+    return folded
+
+
+def _normalise(x: tf.Tensor, n_valid: tf.Tensor) -> tf.Tensor:
+    """Zero mean and unit variance over the valid samples of [batch, sample, 1]; zeros beyond."""
+    _, deviation, count = _centred_over_time(x, n_valid)
+    variance = tf.reduce_sum(tf.square(deviation), axis=1, keepdims=True) / count
+    return deviation * tf.math.rsqrt(variance + NORMALISATION_EPSILON)
+
+
+def _centred_over_time(x: tf.Tensor, n_valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Take the mean over each row's `n_valid` first entries from [batch, time, channel].
+
+    Returns:
+        The mean, [batch, 1, channel]; the deviations from it, zero beyond the valid entries; how
+        many count, [batch, 1, 1], at least one.
+    """
+    count = tf.cast(tf.maximum(n_valid, 1), x.dtype)[:, tf.newaxis, tf.newaxis]
+    mean = tf.reduce_sum(_zero_beyond(x, n_valid), axis=1, keepdims=True) / count
+    return mean, _zero_beyond(x - mean, n_valid), count
+
+
+def _zero_beyond(x: tf.Tensor, n_valid: tf.Tensor) -> tf.Tensor:
+    """Zero `x` [batch, time, channel] from each row's `n_valid` on."""
+    return tf.where(
+        tf.sequence_mask(n_valid, tf.shape(x)[1])[..., tf.newaxis], x, tf.zeros([], x.dtype)
+    )
+
+
+def _gelu(x: tf.Tensor) -> tf.Tensor:
+    """Multiply x by the normal distribution function of x, as PyTorch computes it.
+
+    `tf.nn.gelu` takes `erfc` for it, of which XLA computes both branches, with an exponential.
+    """
+    return 0.5 * x * (1.0 + tf.math.erf(x * np.float32(0.5**0.5)))
