@@ -23,7 +23,7 @@ prepare() {
     if [ -x "$venv/bin/python" ] && [ "$stamp" -nt "$root/pyproject.toml" ]; then
         return
     fi
-    echo "Setting up $venv (once; TensorFlow is a large download) ..." >&2
+    echo "Setting up $venv (once, a minute or two: TensorFlow is large) ..." >&2
     if ! [ -x "$venv/bin/pip" ]; then
         python=$(find_python)
         if ! "$python" -m venv "$venv" >&2; then

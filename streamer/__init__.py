@@ -32,6 +32,7 @@ from streamer.events import (
     Word,
 )
 from streamer.pipeline import Pipeline
+from streamer.sources import Block, Source
 from streamer.sources.file import File
 from streamer.sources.microphone import Microphone
 from streamer.sources.pipe import Pipe
@@ -43,6 +44,7 @@ __all__ = [
     "PRESETS",
     "AudioDropped",
     "AudioError",
+    "Block",
     "CallbackError",
     "Closed",
     "DeviceError",
@@ -57,6 +59,7 @@ __all__ = [
     "Pipe",
     "Pipeline",
     "Settings",
+    "Source",
     "SpeechStarted",
     "Statistics",
     "StreamerError",

@@ -7,6 +7,7 @@ are fed at the speed of speech, and latency is what somebody on this machine wou
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 import statistics
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 # Speech is where a recording comes within so many decibels of its loudest 10 ms: the truth that
 # latency is measured against, and independent of the VAD.
 SPEECH_WITHIN_DB = 35.0
+ABOVE_NOISE_DB = 10.0
 LEVEL_FRAME = 160
 SILENCE_DB = -80.0  # what is appended to a recording, so that its end is an endpoint
 AFTER_ENDPOINT_S = 0.5
@@ -56,7 +58,9 @@ class Outcome:
     """What came of one recording: every event with the moment in which it came."""
 
     recording: Recording
-    samples: Samples
+    duration_s: float
+    onset_s: float | None  # where speech begins and ends in truth, if the level tells
+    end_s: float | None
     events: list[tuple[float, Event]] = field(default_factory=list)
     live_s: float = 0.0  # processing time with partials
     finals_s: float = 0.0  # processing time without
@@ -77,8 +81,9 @@ class Measures:
         wer, cer: Edit distance over reference length, in words and in characters, after both were
             turned to upper case and all but letters, digits and apostrophes to spaces.
         rtf: Processing time of finals over audio time. rtf_live: with partials.
-        first_partial_s: From the onset of speech to the first text.
-        final_s: From the true end of speech to the last final.
+        first_partial_s: From the onset of speech to the first text, in recordings in which the
+            level tells where speech is.
+        final_s: From the true end of speech to the last final, in the same recordings.
         after_endpoint_s: From the decision that an utterance is over to its final.
         flicker: Displayed words that were changed or taken back, over displayed words.
         revisions_per_s: Updates that changed a displayed word, over seconds of utterances.
@@ -152,11 +157,14 @@ def read_manifest(
             rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     except OSError as error:
         raise AudioError(
-            f"Expected a folder with a manifest.tsv (columns path and transcript), found {folder}: "
-            f"{error.strerror}."
+            "Expected a folder with a manifest.tsv (columns path and transcript), found none: "
+            f"{path}: {error.strerror}."
         ) from error
     if not rows or not {"path", "transcript"} <= set(rows[0]):
         raise AudioError(f"{path}: expected columns path and transcript, and a row at least.")
+    for number, row in enumerate(rows, start=2):
+        if row["path"] is None or row["transcript"] is None:
+            raise AudioError(f"{path}: expected a path and a transcript in line {number}.")
     recordings = [
         Recording(row.get("subset") or "all", row["transcript"], folder / row["path"])
         for row in rows
@@ -185,7 +193,11 @@ def measure(
     for recording in tqdm(
         recordings, unit="recording", leave=False, disable=not sys.stderr.isatty()
     ):
-        outcomes.append(run(recording, _read(recording.path, settings), model, settings))
+        samples = _read(recording.path)
+        onset_s, end_s = speech_span(samples) or (None, None)
+        outcome = Outcome(recording, to_seconds(len(samples)), onset_s, end_s)
+        run(outcome, _with_silence(samples, settings), model, settings)
+        outcomes.append(outcome)
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(outcome.recording.subset, []).append(outcome)
@@ -226,34 +238,44 @@ def flicker(shown: Sequence[Sequence[str]]) -> tuple[int, int, int]:
     return n_shown, n_changed, n_revisions
 
 
-def speech_span(samples: Samples) -> tuple[float, float]:
-    """When speech begins and ends in a recording, in seconds, by its level alone."""
+def speech_span(samples: Samples) -> tuple[float, float] | None:
+    """When speech begins and ends in a recording, in seconds, by its level alone.
+
+    Speech is where it comes within `SPEECH_WITHIN_DB` of the loudest and is `ABOVE_NOISE_DB` louder
+    than the quietest tenth. None where that tells nothing: the recording is too short or noisy, or
+    speech reaches to its very end.
+    """
     n_frames = len(samples) // LEVEL_FRAME
-    if n_frames == 0:
-        return 0.0, to_seconds(len(samples))
+    if n_frames < 10:
+        return None
     frames = samples[: n_frames * LEVEL_FRAME].reshape(n_frames, LEVEL_FRAME)
     levels = np.array([level_db(frame) for frame in frames])
-    loud = np.flatnonzero(levels > levels.max() - SPEECH_WITHIN_DB)
+    threshold = max(levels.max() - SPEECH_WITHIN_DB, np.percentile(levels, 10) + ABOVE_NOISE_DB)
+    if threshold > levels.max() - ABOVE_NOISE_DB:
+        return None
+    loud = np.flatnonzero(levels > threshold)
+    if loud[-1] == n_frames - 1:
+        return None
     return to_seconds(int(loud[0]) * LEVEL_FRAME), to_seconds((int(loud[-1]) + 1) * LEVEL_FRAME)
 
 
-def _read(path: Path, settings: Settings) -> Samples:
-    """A recording, and behind it enough near-silence for its end to be an endpoint."""
+def _read(path: Path) -> Samples:
     source = File(path)
     source.open()
-    blocks = []
-    while (block := source.read()) is not None:
-        blocks.append(block.samples)
-    source.close()
+    with contextlib.closing(source):
+        return np.concatenate([block.samples for block in iter(source.read, None)])
+
+
+def _with_silence(samples: Samples, settings: Settings) -> Samples:
+    """A recording, and behind it enough near-silence for its end to be an endpoint."""
     n_silent = to_samples(settings.end_silence_s + AFTER_ENDPOINT_S)
     noise = np.random.default_rng(0).standard_normal(n_silent) * 10 ** (SILENCE_DB / 20)
-    return np.concatenate([*blocks, noise.astype(np.float32)])
+    return np.concatenate([samples, noise.astype(np.float32)])
 
 
 def _by_audio_clock(
-    recording: Recording, samples: Samples, model: CompiledModel, settings: Settings
-) -> Outcome:
-    outcome = Outcome(recording, samples)
+    outcome: Outcome, samples: Samples, model: CompiledModel, settings: Settings
+) -> None:
     pipeline = Pipeline(model, settings)
     block = SAMPLE_RATE * settings.vad_frame_ms // 1000
     began = time.perf_counter()
@@ -270,13 +292,11 @@ def _by_audio_clock(
     without_partials.push(samples)
     without_partials.flush()
     outcome.finals_s = time.perf_counter() - began
-    return outcome
 
 
 def _by_wall_clock(
-    recording: Recording, samples: Samples, model: CompiledModel, settings: Settings
-) -> Outcome:
-    outcome = Outcome(recording, samples)
+    outcome: Outcome, samples: Samples, model: CompiledModel, settings: Settings
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recording.wav"
         soundfile.write(path, samples, SAMPLE_RATE, subtype="FLOAT")
@@ -284,11 +304,10 @@ def _by_wall_clock(
         with Transcriber(source, model=model, settings=settings) as transcriber:
             for event in transcriber:
                 outcome.events.append((time.monotonic() - source.opened_at, event))
-    return outcome
 
 
 def _measures(outcomes: list[Outcome], settings: Settings, realtime: bool) -> Measures:
-    audio_s = sum(to_seconds(len(outcome.samples)) for outcome in outcomes)
+    audio_s = sum(outcome.duration_s for outcome in outcomes)
     words, characters = [0, 0], [0, 0]  # [edits, length of the reference]
     for outcome in outcomes:
         reference = normalise(outcome.recording.transcript)
@@ -299,14 +318,16 @@ def _measures(outcomes: list[Outcome], settings: Settings, realtime: bool) -> Me
         characters[1] += len(reference)
     first_partials, finals = [], []
     for outcome in outcomes:
-        onset_s, end_s = speech_span(outcome.samples)
         text_at = [at for at, e in outcome.events if isinstance(e, Partial | Final) and e.text]
-        first_partials += [at - onset_s for at in text_at[:1]]
-        finals += [at - end_s for at, _ in outcome.finals[-1:]]
+        if outcome.onset_s is not None and outcome.end_s is not None:
+            first_partials += [at - outcome.onset_s for at in text_at[:1]]
+            finals += [at - outcome.end_s for at, _ in outcome.finals[-1:]]
     after_endpoint = [s for o in outcomes for s in _after_endpoint(o, settings)] if realtime else []
     shown = [_shown(utterance) for o in outcomes for utterance in _utterances(o)]
     counts = [flicker(words) for words in shown]
-    utterance_s = sum(f.end_s - f.start_s for o in outcomes for _, f in o.finals)
+    utterance_s = sum(
+        e.end_s - e.start_s for o in outcomes for _, e in o.events if isinstance(e, Final)
+    )
     has_partials = settings.partials and any(n_shown for n_shown, _, _ in counts)
     return Measures(
         recordings=len(outcomes),
@@ -333,13 +354,18 @@ def _measures(outcomes: list[Outcome], settings: Settings, realtime: bool) -> Me
 
 
 def _after_endpoint(outcome: Outcome, settings: Settings) -> Iterator[float]:
-    """Seconds from each endpoint to its final; pieces that were cut have none."""
+    """Seconds from each endpoint to its final.
+
+    Not of pieces of long speech, which end where the next begins and without an endpoint, and not
+    where the sound ended first.
+    """
     finals = [(at, e) for at, e in outcome.events if isinstance(e, Final)]
     begin_s = {final.start_s for _, final in finals}
-    end_s = to_seconds(len(outcome.samples))
+    shortest_piece_s = settings.longest_piece_s - settings.cut_window_s
     for at, final in finals:
         endpoint_s = final.end_s - settings.trailing_pad_s + settings.end_silence_s
-        if final.end_s not in begin_s and endpoint_s < end_s:
+        is_piece = final.end_s in begin_s and final.end_s - final.start_s >= shortest_piece_s
+        if not is_piece and endpoint_s < outcome.duration_s + settings.end_silence_s:
             yield at - endpoint_s
 
 
@@ -402,5 +428,5 @@ _ROWS = (
     ("after_endpoint_s_p95", "  95th percentile", _seconds),
     ("flicker", "flicker", _percent),
     ("revisions_per_s", "revisions a second", lambda value: f"{value:.2f}"),
-    ("stable_revisions", "utterances with stable text revised", str),
+    ("stable_revisions", "finals that correct stable text", str),
 )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import functools
 import json
+import math
 import os
 import signal
 import sys
@@ -25,7 +27,7 @@ from tqdm import tqdm
 from streamer import __version__
 from streamer.captions import CaptionWriter
 from streamer.config import PRESETS, SAMPLE_RATE, Settings
-from streamer.errors import AudioError, DeviceError, StreamerError
+from streamer.errors import AudioError, StreamerError
 from streamer.events import Event
 from streamer.pipeline import Pipeline
 from streamer.sources import Source
@@ -48,12 +50,24 @@ def entry() -> NoReturn:
     TensorFlow, ALSA and PortAudio write to the descriptor of stderr whatever they like. It leads
     nowhere here, unless `-v` asks for it, and Python's `sys.stderr` gets a descriptor of its own.
     """
-    if sys.stderr is not None and not {"-v", "--verbose"} & set(sys.argv):
+    # Closed descriptors would be given to the next files that are opened.
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            assert nowhere == descriptor
+            setattr(sys, name, os.fdopen(nowhere, "r" if name == "stdin" else "w"))
+    if not {"-v", "--verbose"} & set(sys.argv):
         terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         sys.stderr = os.fdopen(terminal, "w", buffering=1, errors="backslashreplace")
         os.dup2(nowhere, 2)
         os.close(nowhere)
-    sys.exit(main())
+    # A crash in native code is seen by nobody else.
+    faulthandler.enable(sys.stderr, all_threads=False)
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is done and written: no library may still fail while Python takes itself down.
+    os._exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,7 +106,9 @@ def _captions(options: argparse.Namespace) -> int:
     transcriber = Transcriber(source, model=options.model, settings=_settings(options))
     with _Interruption(source) as interruption, _Outputs(options) as outputs, transcriber:
         what = "the bundled sample" if options.sample else source.name
-        _say(f"Listening to {what}. Ctrl-C ends.")
+        _say(
+            f"Listening to {what}; the first words take a while, the model is loading. Ctrl-C ends."
+        )
         for event in transcriber:
             outputs.write(event)
     return INTERRUPTED if interruption.happened else outputs.status
@@ -124,8 +140,6 @@ def _devices(_options: argparse.Namespace) -> int:
         mark = "*" if device.is_default else " "
         form = f"{device.channels} channels, {device.sample_rate} Hz"
         print(f"{mark} {device.index}  {device.name}  ({form})")
-    if not devices:
-        raise DeviceError("No microphone was found: PortAudio knows no input device. Connect one.")
     return 0
 
 
@@ -194,7 +208,7 @@ def _progress(source: File | Pipe) -> tqdm[Any]:
     """A progress bar on stderr, if there is something long to wait for and somebody to see it."""
     duration_s = source.duration_s if isinstance(source, File) else 0.0
     return tqdm(
-        total=round(duration_s),
+        total=math.ceil(duration_s) + 1,  # Resampling may give a sample more than there is time.
         desc=source.name,
         disable=duration_s < LONG_RECORDING_S or not sys.stderr.isatty(),
         bar_format="{desc}: {percentage:3.0f} % |{bar}| {n:.0f} of {total} s, {remaining} left",
@@ -213,7 +227,8 @@ class _Outputs:
     def __init__(self, options: argparse.Namespace) -> None:
         self.status = 0
         self._options = options
-        self._files = contextlib.ExitStack()
+        self._files = contextlib.ExitStack()  # of the recording that is being written
+        self._save_files = contextlib.ExitStack()
         self._has_several = len(getattr(options, "paths", [])) > 1
         self._save_file: TextIO | None = None
         self._main: Writer | None = None
@@ -224,9 +239,11 @@ class _Outputs:
 
     def __exit__(self, *_: object) -> None:
         self._files.close()
+        self._save_files.close()
 
     def begin(self) -> None:
         """The events that follow are of another recording."""
+        self._files.close()
         self._main = self._save = None
 
     def write(self, event: Event, path: str | None = None) -> None:
@@ -234,7 +251,7 @@ class _Outputs:
 
         A full disk ends the saving, not the captions.
         """
-        source = path if self._has_several else None
+        source = _printable(path) if path and self._has_several else None
         if self._main is None:
             self._main = self._main_writer(path, source)
         self._main.write(event)
@@ -242,7 +259,9 @@ class _Outputs:
             return
         try:
             if self._save is None:
-                self._save_file = self._save_file or self._create(self._options.save)
+                self._save_file = self._save_file or self._create(
+                    self._options.save, self._save_files
+                )
                 form = format_of(self._options.save)
                 self._save = writer_for(form, self._save_file, source)
             self._save.write(event)
@@ -254,13 +273,19 @@ class _Outputs:
         options = self._options
         folder: Path | None = getattr(options, "output_dir", None)
         if folder is not None and path is not None:
-            return writer_for(options.format, self._create(_target(folder, path, options)), source)
+            target = _target(folder, path, options)
+            return writer_for(options.format, self._create(target, self._files), source)
         if options.format == "text" and sys.stdout.isatty():
             return CaptionWriter(sys.stdout)
         return writer_for(options.format, sys.stdout, source)
 
-    def _create(self, path: Path) -> TextIO:
-        return self._files.enter_context(path.open("w", encoding="utf-8"))
+    def _create(self, path: Path, files: contextlib.ExitStack) -> TextIO:
+        return files.enter_context(path.open("w", encoding="utf-8"))
+
+
+def _printable(path: str) -> str:
+    """A file name that can be written as text, whatever bytes are in it."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _target(folder: Path, path: str, options: argparse.Namespace) -> Path:
@@ -272,7 +297,7 @@ def _target(folder: Path, path: str, options: argparse.Namespace) -> Path:
 class _Interruption:
     """Turns the first Ctrl-C into the end of the sound: what was said is still finished.
 
-    A second one interrupts at once.
+    A second one ends the program at once.
     """
 
     def __init__(self, source: Source) -> None:
@@ -291,13 +316,14 @@ class _Interruption:
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self.happened:
-            raise KeyboardInterrupt
+            # All that was said is written already; waiting for the model is what is not wanted.
+            os._exit(INTERRUPTED)
         self.happened = True
         self._source.stop()
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    changes: dict[str, Any] = {"partials": options.format == "jsonl" or options.shows_partials}
+    changes: dict[str, Any] = {"partials": options.shows_partials or options.format == "jsonl"}
     if options.partials is not None:
         changes["partials"] = options.partials
     if options.end_silence is not None:
@@ -443,9 +469,9 @@ def parser() -> argparse.ArgumentParser:
         help="feed at the speed of speech and measure latency by the wall clock",
     )
     bench.add_argument("--subset", help="only rows whose column `subset` says so")
-    bench.add_argument("--limit", type=int, metavar="N", help="only the first N recordings")
+    bench.add_argument("--limit", type=_count, metavar="N", help="only the first N recordings")
     bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    bench.set_defaults(run=_bench, format="jsonl", shows_partials=True)
+    bench.set_defaults(run=_bench, shows_partials=True)
     return top
 
 
@@ -485,9 +511,15 @@ def _seconds(text: str) -> float:
         Settings(end_silence_s=float(text), trailing_pad_s=0.0)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"expected seconds, at least 0.05, found {text!r}"
+            f"expected seconds, from 0.05 to 10, found {text!r}"
         ) from None
     return float(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text!r}")
+    return int(text)
 
 
 def _save_path(text: str) -> Path:
@@ -499,6 +531,10 @@ def _save_path(text: str) -> Path:
 
 
 def _folder(text: str) -> Path:
-    if not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"expected a folder, found none: {text}")
+    try:
+        Path(text).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected a folder, found {text!r}: {error.strerror}"
+        ) from None
     return Path(text)

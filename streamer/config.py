@@ -12,6 +12,10 @@ from typing import Any
 SAMPLE_RATE = 16_000  # Hz, the one rate inside: wav2vec 2.0 and WebRTC VAD both work at it.
 
 
+# Speech that has not yet been long enough to be an utterance is forgotten after such a silence.
+CANDIDATE_SILENCE_S = 0.5
+
+
 def to_samples(seconds: float) -> int:
     """Convert a duration to samples, to the nearest one."""
     return round(seconds * SAMPLE_RATE)
@@ -90,10 +94,19 @@ class Settings:
             "onset_frames from 1 to onset_window",
             f"{self.onset_frames} of {self.onset_window}",
         )
-        for name in ("noise_window_s", "end_silence_s", "partial_interval_s", "longest_piece_s"):
-            check(getattr(self, name) >= 0.05, f"{name} of at least 0.05", getattr(self, name))
-        for name in ("pre_roll_s", "min_speech_s", "trailing_pad_s", "stable_lag_s"):
-            check(getattr(self, name) >= 0, f"{name} of at least 0", getattr(self, name))
+        for name, least, most in (
+            ("noise_window_s", 0.05, 600.0),
+            ("pre_roll_s", 0.0, 10.0),
+            ("min_speech_s", 0.0, 0.5),
+            ("end_silence_s", 0.05, 10.0),
+            ("trailing_pad_s", 0.0, 10.0),
+            ("longest_piece_s", 0.05, 600.0),
+            ("cut_window_s", 0.05, 600.0),
+            ("partial_interval_s", 0.05, 600.0),
+            ("stable_lag_s", 0.0, 600.0),
+        ):
+            value = getattr(self, name)
+            check(least <= value <= most, f"{name} from {least} to {most}", value)
         check(
             self.stable_lag_s < self.longest_piece_s / 2,
             f"stable_lag_s below half of longest_piece_s ({self.longest_piece_s})",
@@ -104,11 +117,17 @@ class Settings:
             f"trailing_pad_s of at most end_silence_s ({self.end_silence_s})",
             self.trailing_pad_s,
         )
-        check(
-            self.ring_s >= 2 * self.longest_piece_s + self.pre_roll_s,
-            "ring_s of at least two longest pieces and the pre-roll",
-            self.ring_s,
-        )
+        # Two pieces, of which one waits for the model, and all that may come before and after one.
+        least_s = 2 * self.longest_piece_s + self.pre_roll_s + self.end_silence_s
+        least_s += self.longest_candidate_s
+        check(self.ring_s >= least_s, f"ring_s of at least {least_s:g}", self.ring_s)
+
+    @property
+    def longest_candidate_s(self) -> float:
+        """How long it may take at most until enough speech was heard, or it was none."""
+        n_frames = 1 + 1000 * self.min_speech_s / self.vad_frame_ms
+        silence_s = min(CANDIDATE_SILENCE_S, self.end_silence_s)
+        return n_frames * (silence_s + self.vad_frame_ms / 1000)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Settings:

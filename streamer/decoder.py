@@ -104,15 +104,25 @@ def decode(
     return words
 
 
-def longest_gap(words: list[DecodedWord], start: int, stop: int) -> tuple[int, int] | None:
-    """The longest pause between two words, or from the last one to `stop`.
+def longest_gap(
+    words: list[DecodedWord], begin: int, start: int, stop: int
+) -> tuple[int, int] | None:
+    """The longest pause before, between or after words.
 
-    Only what lies behind `start` of a pause counts, and it begins before `stop`. The model hears
-    pauses better than any VAD: between two words it says blank. Returns the pause's first sample
-    and the one after its last, or None when nothing was said before `stop`.
+    The model hears pauses better than any VAD: between two words it says blank.
+
+    Args:
+        words: What was decoded, in order.
+        begin: Where the decoded span begins.
+        start: Only what lies behind it of a pause counts.
+        stop: A pause begins before it, and the one after the last word ends there.
+
+    Returns:
+        The pause's first sample and the one after its last; None when nothing was said.
     """
+    if not words:
+        return None
     edges = [(a.stop, b.start) for a, b in pairwise(words)]
-    if words:
-        edges.append((words[-1].stop, stop))
+    edges += [(begin, words[0].start), (words[-1].stop, stop)]
     gaps = [(max(a, start), b) for a, b in edges if b > start and a <= b and a < stop]
     return max(gaps, key=lambda gap: gap[1] - gap[0], default=None)

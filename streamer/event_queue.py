@@ -23,7 +23,7 @@ class EventQueue:
         self._changed = threading.Condition()
         self._is_freed = False
         self._is_closed = False
-        self._wake: Callable[[], None] | None = None
+        self._wakes: list[Callable[[], None]] = []
 
     def put(self, event: Event) -> None:
         """Add an event; waits while the queue is full."""
@@ -67,7 +67,7 @@ class EventQueue:
         """
         with self._changed:
             if not self._events and not self._is_closed:
-                self._wake = wake
+                self._wakes.append(wake)
                 return False, None
             return True, self._take()
 
@@ -87,6 +87,6 @@ class EventQueue:
 
     def _notify(self) -> None:
         self._changed.notify_all()
-        if self._wake is not None:
-            wake, self._wake = self._wake, None
+        wakes, self._wakes = self._wakes, []
+        for wake in wakes:
             wake()

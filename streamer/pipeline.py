@@ -34,6 +34,7 @@ class Pipeline:
     def reset(self) -> None:
         """Begin a new stream, at utterance 0 and second 0. What was not flushed is thrown away."""
         self._converter: Converter | None = None
+        self._is_flushed = False
         self._listener = Listener(self._settings)
         self._recogniser = Recogniser(self._listener, self._model, self._settings)
 
@@ -47,8 +48,10 @@ class Pipeline:
 
         Raises:
             AudioError: The samples cannot be used; what was pushed before is still there.
-            ValueError: The rate changed within a stream.
+            ValueError: The rate changed within a stream, or the stream was flushed.
         """
+        if self._is_flushed:
+            raise ValueError("The stream was flushed. Call reset() to begin a new one.")
         converter = self._converter
         if converter is None:
             shape = np.shape(samples)
@@ -66,6 +69,7 @@ class Pipeline:
     def flush(self) -> list[Event]:
         """The sound is over: finish what was said. The last event is `Closed`."""
         events = self._hear(self._converter.flush()) if self._converter else []
+        self._is_flushed = True
         self._listener.finish()
         self._work()
         events += self._recogniser.take_events()

@@ -50,6 +50,10 @@ class Model(Protocol):
         """Log-probabilities [frame, label] of raw samples [n_samples], n_samples <= longest."""
         ...
 
+    def is_ready(self, n_samples: int) -> bool:
+        """Whether a call with so many samples would not wait for the warm-up."""
+        ...
+
     def warm_up(self, keep_going: Callable[[int, int], bool]) -> None:
         """Do in advance what makes the first calls slow; `keep_going(n_done, n_all)` may end it."""
         ...
@@ -215,7 +219,9 @@ class Recogniser:
             if utterance.speculated_stop != speech_stop:
                 return self._work(WorkKind.SPECULATIVE, segment, speech_stop)
             return None
-        if self._settings.partials and heard >= utterance.partial_due:
+        is_due = self._settings.partials and heard >= utterance.partial_due
+        # Better no partial than one that holds up a final of a length that is compiled.
+        if is_due and self._model.is_ready(heard - segment.start):
             return self._work(WorkKind.PARTIAL, segment, heard)
         return None
 
@@ -228,8 +234,8 @@ class Recogniser:
         """End the utterance at a pause inside the decoded piece, and go on with a new one."""
         # Close to the edge the model has not heard enough to tell a pause from a word.
         edge = work.stop - self._stable_lag
-        gap = longest_gap(words, work.stop - self._cut_window, edge)
-        gap = gap or longest_gap(words, work.start, edge) or (edge, edge)
+        gap = longest_gap(words, work.start, work.stop - self._cut_window, edge)
+        gap = gap or longest_gap(words, work.start, work.start, edge) or (edge, edge)
         cut = sum(gap) // 2
         said = [word for word in words if word.stop <= cut]
         self._emit_final(segment.start, cut, said, utterance, speech_stop=cut)

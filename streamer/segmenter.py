@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from streamer.config import Settings, to_samples
+from streamer.config import CANDIDATE_SILENCE_S, Settings, to_samples
 
 
 @dataclass(slots=True)
@@ -41,6 +41,7 @@ class Segmenter:
         self._onset_frames = settings.onset_frames
         self._pre_roll = to_samples(settings.pre_roll_s)
         self._end_silence = to_samples(settings.end_silence_s)
+        self._candidate_silence = min(self._end_silence, to_samples(CANDIDATE_SILENCE_S))
         self._trailing_pad = to_samples(settings.trailing_pad_s)
         self._min_speech = to_samples(settings.min_speech_s)
         self._recent: deque[bool] = deque(maxlen=settings.onset_window)
@@ -79,7 +80,7 @@ class Segmenter:
         elif is_speech:
             self._candidate.speech_stop = self._index
             self._candidate_speech += self._frame_length
-        elif self._index - self._candidate.speech_stop >= self._end_silence:
+        elif self._index - self._candidate.speech_stop >= self._candidate_silence:
             self._candidate = None
         if self._candidate is not None and self._candidate_speech >= self._min_speech:
             self.current, self._candidate = self._candidate, None

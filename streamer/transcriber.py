@@ -2,7 +2,7 @@
 
 Two threads of ours: `streamer-capture` reads the source and listens (VAD, segmenter, ring buffer);
 `streamer-inference` loads the model, does the work and delivers the events. A third,
-`streamer-warm-up`, compiles the longer buckets and ends. The listener and the recogniser are
+`streamer-warm-up`, compiles the model's lengths and ends. The listener and the recogniser are
 touched under one lock; the model runs outside of it.
 """
 
@@ -18,7 +18,7 @@ from types import TracebackType
 
 from streamer import models
 from streamer.config import Settings, to_seconds
-from streamer.errors import CallbackError, DeviceLostError, StreamerError
+from streamer.errors import CallbackError, DeviceLostError
 from streamer.event_queue import EventQueue
 from streamer.events import Closed, Event, Final, Partial, Statistics
 from streamer.listener import Listener
@@ -91,6 +91,7 @@ class Transcriber:
         self._threads: list[threading.Thread] = []
         self._is_started = False
         self._is_cancelled = False
+        self._has_callback_failed = False
         self._failure: BaseException | None = None
 
     @staticmethod
@@ -140,7 +141,7 @@ class Transcriber:
         try:
             self._source.open()
         except BaseException:
-            self._events.close()
+            self._is_started = False  # It may work the next time.
             raise
         self._threads = [
             threading.Thread(target=self._capture, name="streamer-capture", daemon=True),
@@ -155,7 +156,8 @@ class Transcriber:
         """End the sound here, finish what was said, and end the threads.
 
         From any thread, also from a callback (then it does not wait); idempotent. The last events
-        can still be read afterwards.
+        can still be read afterwards. A signal handler, which interrupts the main thread anywhere,
+        must not wait: let it call the source's `stop`.
         """
         self._source.stop()
         self._events.free()
@@ -204,7 +206,7 @@ class Transcriber:
         if error is None:
             self.close()
             return
-        with contextlib.suppress(StreamerError):  # The exception under way is the one to see.
+        with contextlib.suppress(Exception):  # The exception under way is the one to see.
             self.cancel()
 
     def __iter__(self) -> Iterator[Event]:
@@ -249,7 +251,8 @@ class Transcriber:
         for thread in self._threads:
             thread.join()
         atexit.unregister(self.cancel)
-        failure, self._failure = self._failure, None
+        with self._changed:
+            failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
 
@@ -272,26 +275,31 @@ class Transcriber:
         except BaseException as error:
             self._fail(error)
         finally:
-            self._source.close()
+            try:
+                self._source.close()
+            except BaseException as error:
+                self._fail(error)
             with self._changed:
                 self._listener.finish(lost_device)
                 self._changed.notify_all()
 
     def _take_in(self, block: Block) -> None:
-        n_samples = len(block.samples)
+        listener = self._listener
         with self._changed:
             if block.n_lost:
-                self._listener.skip(block.n_lost, "device overflow")
-            if self._source.live:
-                if self._listener.room() < n_samples:
-                    self._listener.skip(n_samples, "the model does not keep up")
-                    return
-            else:
-                while self._listener.room() < n_samples:
+                listener.skip(block.n_lost, "device overflow")
+            # In slices: a block of any length finds room in the end.
+            for start in range(0, len(block.samples), listener.frame_length):
+                samples = block.samples[start : start + listener.frame_length]
+                while listener.room() < len(samples) and not self._source.live:
                     if self._is_cancelled:
                         return
+                    self._changed.notify_all()
                     self._changed.wait()
-            self._listener.push(block.samples)
+                if listener.room() < len(samples):
+                    listener.skip(len(samples), "the model does not keep up")
+                else:
+                    listener.push(samples)
             self._changed.notify_all()
 
     # The inference thread.
@@ -344,9 +352,9 @@ class Transcriber:
                         break
                     self._changed.wait()
                 self._changed.notify_all()  # Settled utterances have made room.
-            if self._is_cancelled:
-                return
             for event in events:
+                if self._is_cancelled:  # perhaps by a callback
+                    return
                 self._deliver(event)
             if is_over:
                 return
@@ -370,12 +378,13 @@ class Transcriber:
             if on_final and isinstance(event, Final):
                 on_final(event)
         except Exception as error:
+            self._has_callback_failed = True
             raise CallbackError(
                 f"A callback raised {type(error).__name__}: {error}. The transcriber has stopped."
             ) from error
 
     def _say_closed(self) -> None:
-        if isinstance(self._failure, CallbackError):
+        if self._has_callback_failed:
             return  # A callback that raised is not called again.
         try:
             self._deliver(Closed(statistics=self.statistics()))

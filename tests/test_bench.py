@@ -40,9 +40,16 @@ def test_speech_is_where_it_is_loud() -> None:
     rng = np.random.default_rng(0)
     samples = (rng.standard_normal(48_000) * 1e-4).astype(np.float32)
     samples[16_000:32_000] *= 1000
-    begin_s, end_s = speech_span(samples)
+    begin_s, end_s = speech_span(samples) or (0, 0)
     assert begin_s == pytest.approx(1.0, abs=0.02)
     assert end_s == pytest.approx(2.0, abs=0.02)
+
+
+def test_where_the_level_tells_nothing_there_is_no_truth() -> None:
+    noise = np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
+    assert speech_span(0.1 * noise) is None
+    to_the_very_end = np.concatenate([1e-4 * noise, 0.1 * noise])
+    assert speech_span(to_the_very_end) is None
 
 
 @pytest.fixture(scope="module")

@@ -112,30 +112,31 @@ def spans(*edges: tuple[int, int]) -> list[DecodedWord]:
 
 def test_the_longest_pause_is_found() -> None:
     words = spans((10, 20), (30, 40), (60, 70), (75, 80))
-    assert longest_gap(words, 0, 85) == (40, 60)
+    assert longest_gap(words, 0, 0, 85) == (40, 60)
 
 
 def test_of_equally_long_pauses_the_first_is_taken() -> None:
-    assert longest_gap(spans((0, 10), (20, 30), (40, 50)), 0, 55) == (10, 20)
+    assert longest_gap(spans((0, 10), (20, 30), (40, 50)), 0, 0, 55) == (10, 20)
 
 
 def test_the_pause_after_the_last_word_counts() -> None:
-    assert longest_gap(spans((0, 10), (20, 30)), 0, 100) == (30, 100)
+    assert longest_gap(spans((0, 10), (20, 30)), 0, 0, 100) == (30, 100)
 
 
 def test_a_pause_before_the_window_does_not_count() -> None:
-    assert longest_gap(spans((0, 10), (90, 120), (130, 200)), 100, 205) == (120, 130)
+    assert longest_gap(spans((0, 10), (90, 120), (130, 200)), 0, 100, 205) == (120, 130)
 
 
 def test_of_a_pause_across_the_beginning_of_the_window_the_rest_counts() -> None:
-    assert longest_gap(spans((0, 10), (104, 120), (130, 200)), 100, 205) == (120, 130)
-    assert longest_gap(spans((0, 10), (115, 120), (130, 200)), 100, 205) == (100, 115)
+    assert longest_gap(spans((0, 10), (104, 120), (130, 200)), 0, 100, 205) == (120, 130)
+    assert longest_gap(spans((0, 10), (115, 120), (130, 200)), 0, 100, 205) == (100, 115)
 
 
-def test_silence_before_the_first_word_is_no_pause() -> None:
-    assert longest_gap(spans((500, 600)), 0, 605) == (600, 605)
+def test_the_pause_before_the_first_word_counts() -> None:
+    assert longest_gap(spans((500, 600)), 100, 0, 605) == (100, 500)
+    assert longest_gap(spans((110, 120)), 0, 0, 100) == (0, 110)
 
 
-@pytest.mark.parametrize("words", [[], spans((0, 120)), spans((110, 120))])
+@pytest.mark.parametrize("words", [[], spans((0, 120))])
 def test_without_a_pause_there_is_none(words: list[DecodedWord]) -> None:
-    assert longest_gap(words, 0, 100) is None
+    assert longest_gap(words, 0, 0, 100) is None

@@ -411,7 +411,7 @@ def test_a_gap_while_the_model_is_late_loses_no_speech_from_before() -> None:
 
 
 def test_a_gap_when_the_ring_is_full_loses_no_speech_from_before() -> None:
-    machine = Machine(ring_s=frames(62))
+    machine = Machine(ring_s=frames(100))
     machine.hear("..THE QUICK BROWN FOX........JUMPS")
     while machine.listener.room() >= FRAME:
         machine.hear("_")

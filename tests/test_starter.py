@@ -72,6 +72,19 @@ def test_each_bucket_is_traced_once_whatever_the_lengths(network: Starter) -> No
     assert model.n_traces == 2
 
 
+def test_what_is_not_compiled_yet_is_not_ready_while_warming_up(network: Starter) -> None:
+    model = CompiledModel(network, [2_000, 4_000], jit_compile=False)
+    assert model.is_ready(4_000)  # Nobody warms it up: it would be compiled at once.
+    ready = []
+
+    def keep_going(done: int, total: int) -> bool:
+        ready.append((model.is_ready(2_000), model.is_ready(2_001)))
+        return True
+
+    model.warm_up(keep_going)
+    assert ready == [(False, False), (True, False), (True, True)]
+
+
 def test_warm_up_begins_with_the_shortest_and_ends_when_told(network: Starter) -> None:
     model = CompiledModel(network, [2_000, 4_000, 6_000], jit_compile=False)
     asked: list[tuple[int, int]] = []

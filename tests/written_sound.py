@@ -63,6 +63,9 @@ class WrittenModel:
         probs[np.arange(len(best)), best] = PROBABILITY
         return np.log(probs)
 
+    def is_ready(self, n_samples: int) -> bool:
+        return True
+
     def warm_up(self, keep_going: Callable[[int, int], bool]) -> None:
         self.warmed_up += keep_going(1, 1)
 

@@ -103,7 +103,11 @@ def is_published_form(folder: Path) -> bool:
     """Whether a folder is a SavedModel with the variables of the published one."""
     if not (folder / "variables" / "variables.index").is_file():
         return False
-    return any(name.startswith("wav2vec2-ctc/") for name in _SavedVariables(folder).shapes())
+    try:
+        names = _SavedVariables(folder).shapes()
+    except ModelError:  # of another kind, which may still be run as it is
+        return False
+    return any(name.startswith("wav2vec2-ctc/") for name in names)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from streamer.audio import Samples
 from streamer.decoder import FrameGrid, LogProbs
+from streamer.errors import ModelError
 from streamer.models.labels import Labels
 from streamer.padding import bucket_for, pad
 
@@ -73,6 +74,7 @@ class CompiledModel:
         self.n_traces = 0
         self._model = model
         self._jit_compile = model.jit_compile if jit_compile is None else jit_compile
+        self._is_warming_up = False
         self._calls: dict[int, Callable[..., tuple[tf.Tensor, tf.Tensor]]] = {}
         self._locks = {bucket: Lock() for bucket in self.buckets}
 
@@ -83,11 +85,19 @@ class CompiledModel:
             keep_going: Asked before each with how many are compiled and how many there are, and
                 told at the end; False ends the warm-up.
         """
-        for n_compiled, bucket in enumerate(self.buckets):
-            if not keep_going(n_compiled, len(self.buckets)):
-                return
-            self._compiled(bucket)
-        keep_going(len(self.buckets), len(self.buckets))
+        self._is_warming_up = True
+        try:
+            for n_compiled, bucket in enumerate(self.buckets):
+                if not keep_going(n_compiled, len(self.buckets)):
+                    return
+                self._compiled(bucket)
+            keep_going(len(self.buckets), len(self.buckets))
+        finally:
+            self._is_warming_up = False
+
+    def is_ready(self, n_samples: int) -> bool:
+        """Whether so many samples need not wait for a warm-up that is under way."""
+        return not self._is_warming_up or bucket_for(n_samples, self.buckets) in self._calls
 
     def log_probs(self, utterance: Samples) -> LogProbs:
         """Run the network on raw samples, shape [n_samples], n_samples <= longest.
@@ -124,5 +134,11 @@ class CompiledModel:
             tf.TensorSpec([1, bucket], tf.float32), tf.TensorSpec([1], tf.int32)
         )
         # XLA compiles when it is first called.
-        call(tf.zeros([1, bucket]), tf.constant([bucket], tf.int32))
+        try:
+            call(tf.zeros([1, bucket]), tf.constant([bucket], tf.int32))
+        except tf.errors.OpError as error:
+            how = "with XLA; --no-jit-compile does without it" if self._jit_compile else "as it is"
+            raise ModelError(
+                f"The model {self.name} cannot be run {how}: {error.message}"
+            ) from error
         return call  # type: ignore[no-any-return]

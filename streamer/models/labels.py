@@ -52,10 +52,7 @@ class Labels:
                 f"but these were found: {' '.join(map(repr, symbols))}. Correct labels.json, or "
                 "vocab.json of a checkpoint from Hugging Face."
             )
-        special = {
-            i for i, s in enumerate(symbols) if len(s) > 2 and (s[0], s[-1]) in ("<>", ("[", "]"))
-        }
-        special |= {i for i, s in enumerate(symbols) if len(s) > 2 and s[0] == "<" and s[-1] == ">"}
+        special = {i for i, s in enumerate(symbols) if len(s) > 2 and s[0] + s[-1] in ("<>", "[]")}
         return cls(tuple(symbols), blank, boundary, frozenset(special | {blank}))
 
 

@@ -73,17 +73,21 @@ class SavedModel:
             )
 
     def _measure_hop(self, folder: Path) -> int:
-        """Samples a frame, from how many frames a second more of sound gives."""
-        second = 16_000
-        valid = tf.constant([second, 2 * second], tf.int32)
-        _, n_frames = self(tf.zeros([2, 2 * second]), valid)
+        """Samples from one frame to the next, from how many frames more sound gives."""
+        short, long = 16_000, 240_000  # so far apart that a frame more or less does not count
+        try:
+            _, n_frames = self(tf.zeros([2, long]), tf.constant([short, long], tf.int32))
+        except tf.errors.OpError as error:
+            raise ModelError(
+                f"The SavedModel in {folder} cannot be run: {error.message}. Expected {SIGNATURE}."
+            ) from error
         more = int(n_frames[1] - n_frames[0])
         if more <= 0:
             raise ModelError(
-                f"The SavedModel in {folder} gives {n_frames.numpy().tolist()} frames for one and "
-                "two seconds; expected more for two."
+                f"The SavedModel in {folder} gives {n_frames.numpy().tolist()} frames for 1 and "
+                "15 seconds; expected more for 15."
             )
-        return round(second / more)
+        return round((long - short) / more)
 
 
 def _read_json(path: Path) -> Any:

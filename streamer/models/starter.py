@@ -10,6 +10,7 @@ and computes nothing from the rest: padding changes no valid frame, whatever it 
 
 from __future__ import annotations
 
+import zipfile
 from importlib import resources
 
 import numpy as np
@@ -38,11 +39,7 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     jit_compile = True
 
     def __init__(self, weights: dict[str, np.ndarray]) -> None:
-        """Take the weights, named and shaped as in `starter_weights/weights.npz`.
-
-        Raises:
-            ModelError: An array is missing; a wrong file, or a damaged installation.
-        """
+        """Take the weights, named and shaped as in `starter_weights/weights.npz`."""
         super().__init__(name="starter")
         self._weights = {
             name: tf.Variable(array.astype(np.float32), trainable=False)
@@ -60,7 +57,7 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         try:
             with path.open("rb") as file, np.load(file) as arrays:
                 return cls({name: arrays[name] for name in arrays.files})
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise ModelError(
                 f"The weights of the model in the package cannot be read ({error}). "
                 "Install streamer again."

@@ -18,7 +18,7 @@ REALTIME_BLOCK_S = 0.02  # as from a microphone
 
 
 class File:
-    """Reads a recording, as fast as possible or at the speed of speech.
+    """Reads a recording once, as fast as possible or at the speed of speech.
 
     Attributes:
         duration_s: Its length, known once it is open.
@@ -57,7 +57,12 @@ class File:
             raise AudioError(f"{path}: the file is empty.")
         try:
             self._sound = soundfile.SoundFile(path)
-        except (soundfile.LibsndfileError, OSError) as error:
+        except (soundfile.LibsndfileError, OSError, TypeError) as error:
+            if isinstance(error, TypeError):
+                raise AudioError(
+                    f"{path}: raw samples do not say their form. Pipe them in: "
+                    "streamer transcribe - --rate HZ < FILE"
+                ) from error
             reason = getattr(error, "error_string", str(error)).rstrip(".")
             raise AudioError(
                 f"{path}: expected a recording (WAV, FLAC, OGG, Opus, MP3, AIFF ...), found none "

@@ -10,7 +10,7 @@ from typing import Any
 
 from streamer.audio import Converter
 from streamer.config import SAMPLE_RATE
-from streamer.errors import DeviceError, DeviceLostError
+from streamer.errors import AudioError, DeviceError, DeviceLostError
 from streamer.sources import Block
 
 BLOCK_S = 0.02
@@ -39,16 +39,16 @@ class Device:
 
 
 def input_devices() -> list[Device]:
-    """The devices that sound can be captured from.
+    """The devices that sound can be captured from, at least one.
 
     Raises:
-        DeviceError: PortAudio is not installed.
+        DeviceError: PortAudio is not installed, or there is no device.
     """
     sd = _sounddevice()
     default = sd.default.device[0]
     if default < 0:
         default = next((api["default_input_device"] for api in sd.query_hostapis()), -1)
-    return [
+    devices = [
         Device(
             index=info["index"],
             name=info["name"],
@@ -59,6 +59,9 @@ def input_devices() -> list[Device]:
         for info in sd.query_devices()
         if info["max_input_channels"] > 0
     ]
+    if not devices:
+        raise DeviceError("No microphone was found: PortAudio knows no input device.")
+    return devices
 
 
 def find_device(wanted: int | str | None) -> Device:
@@ -68,8 +71,6 @@ def find_device(wanted: int | str | None) -> Device:
         DeviceError: There is no such device, or there are several.
     """
     devices = input_devices()
-    if not devices:
-        raise DeviceError("No microphone was found: PortAudio knows no input device. Connect one.")
     known = "; ".join(f"{device.index} {device.name}" for device in devices)
     if wanted is None:
         return next((device for device in devices if device.is_default), devices[0])
@@ -113,8 +114,10 @@ class Microphone:
         self.name = device.name
         errors = []
         for rate, channels in _formats(device):
+            stream = None
             try:
-                self._stream = sd.InputStream(
+                converter = Converter(rate, channels)
+                stream = sd.InputStream(
                     device=device.index,
                     samplerate=rate,
                     channels=channels,
@@ -122,12 +125,13 @@ class Microphone:
                     blocksize=round(rate * BLOCK_S),
                     latency=BUFFER_S,
                 )
-                self._stream.start()
-            except sd.PortAudioError as error:
+                stream.start()
+            except (sd.PortAudioError, AudioError) as error:
                 errors.append(str(error))
+                if stream is not None:
+                    stream.close(ignore_errors=True)
                 continue
-            self._rate = rate
-            self._converter = Converter(rate, channels)
+            self._stream, self._rate, self._converter = stream, rate, converter
             self._last_read = time.monotonic()
             self._has_begun = False
             self._has_ended = False
