@@ -119,7 +119,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["transcribe", "a.wav", "b.wav", "--format", "srt"], 2, "srt holds one recording"),
         (["transcribe", "a.wav", "b.wav", "--save", "c.vtt"], 2, "vtt holds one recording"),
         (["transcribe", "first.wav", "--save", "a.docx"], 2, "found 'a.docx'"),
-        (["transcribe", "first.wav", "--output-dir", "nowhere"], 2, "expected a folder"),
+        (["transcribe", "first.wav", "--output-dir", "first.wav"], 2, "expected a folder"),
         (["transcribe", "first.wav", "--format", "pdf"], 2, "invalid choice: 'pdf'"),
         (["transcribe", "first.wav", "--end-silence", "0"], 2, "expected seconds"),
         (["transcribe", "first.wav", "--end-silence", "nan"], 2, "expected seconds"),
