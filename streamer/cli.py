@@ -1,4 +1,4 @@
-"""The command line: arguments, signals, exit codes.
+"""The command line: its commands, signals and exit codes.
 
 Transcripts go to stdout and nothing else does. Exit status: 0 done, 1 failed, 2 wrong usage,
 130 interrupted, 141 nobody reads the output any more.
@@ -16,31 +16,30 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
-from streamer import __version__
-from streamer.captions import CaptionWriter
-from streamer.config import PRESETS, SAMPLE_RATE, Settings
+from streamer.arguments import parser, settings_of, source_of
+from streamer.config import SAMPLE_RATE
 from streamer.errors import AudioError, StreamerError
 from streamer.events import Event
+from streamer.outputs import Outputs, say
 from streamer.pipeline import Pipeline
 from streamer.sources import Source
 from streamer.sources.file import File
 from streamer.sources.microphone import Microphone, input_devices
-from streamer.sources.pipe import ENCODINGS, Pipe
+from streamer.sources.pipe import Pipe
 from streamer.transcriber import Transcriber
-from streamer.writers import FORMATS, SUFFIXES, Writer, format_of, writer_for
 
 if TYPE_CHECKING:
     from streamer.models.compiled import CompiledModel
 
-FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
 LONG_RECORDING_S = 30.0  # from here on a progress bar is worth its line
 
 
@@ -81,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if check := getattr(options, "check", None):
             check(options)
-        status: int = options.run(options)
+        status = COMMANDS[options.command](options)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -103,23 +102,25 @@ def sample_path() -> Path:
 def _captions(options: argparse.Namespace) -> int:
     source: Source
     source = File(sample_path(), realtime=True) if options.sample else Microphone(options.device)
-    transcriber = Transcriber(source, model=options.model, settings=_settings(options))
-    with _Interruption(source) as interruption, _Outputs(options) as outputs, transcriber:
+    transcriber = Transcriber(source, model=options.model, settings=settings_of(options))
+    with _Interruption(source) as interruption, Outputs(options) as outputs, transcriber:
         what = "the bundled sample" if options.sample else source.name
-        _say(
+        say(
             f"Listening to {what}; the first words take a while, the model is loading. Ctrl-C ends."
         )
         for event in transcriber:
             outputs.write(event)
-    return INTERRUPTED if interruption.happened else outputs.status
+    if interruption.happened:
+        return INTERRUPTED
+    return FAILED if outputs.has_failed else 0
 
 
 def _transcribe(options: argparse.Namespace) -> int:
     options.load = functools.cache(functools.partial(_load, options))
-    status = 0
-    with _Outputs(options) as outputs:
+    has_failed = False
+    with Outputs(options) as outputs:
         for path in options.paths:
-            source = _source(path, options)
+            source = source_of(path, options)
             outputs.begin()
             with _Interruption(source) as interruption:
                 try:
@@ -128,10 +129,10 @@ def _transcribe(options: argparse.Namespace) -> int:
                             outputs.write(event, path)
                 except AudioError as error:
                     _complain(error, options.verbose)
-                    status = FAILED
+                    has_failed = True
             if interruption.happened:
                 return INTERRUPTED
-    return status or outputs.status
+    return FAILED if has_failed or outputs.has_failed else 0
 
 
 def _devices(_options: argparse.Namespace) -> int:
@@ -152,7 +153,7 @@ def _bench(options: argparse.Namespace) -> int:
     results = measure(
         recordings,
         model=_load(options),
-        settings=_settings(options),
+        settings=settings_of(options),
         realtime=options.realtime,
     )
     print(json.dumps(results.to_json(), indent=2) if options.json else results.table())
@@ -165,29 +166,18 @@ def _load(options: argparse.Namespace) -> CompiledModel:
     return models.load(options.model, jit_compile=options.jit_compile)
 
 
-def _source(path: str, options: argparse.Namespace) -> File | Pipe:
-    if path == "-":
-        if sys.stdin is None:
-            raise AudioError("Expected sound on standard input, found it closed.")
-        return Pipe(
-            sys.stdin.buffer,
-            rate=options.rate,
-            channels=options.channels,
-            encoding=options.encoding,
-        )
-    return File(path, realtime=options.realtime)
-
-
 def _events(source: File | Pipe, options: argparse.Namespace) -> Iterator[Event]:
     """The events of one recording or pipe, at the speed of speech or as fast as they come."""
     if options.realtime:
-        with Transcriber(source, model=options.load(), settings=_settings(options)) as transcriber:
+        with Transcriber(
+            source, model=options.load(), settings=settings_of(options)
+        ) as transcriber:
             yield from transcriber
         return
     failure: AudioError | None = None
     source.open()
     with contextlib.closing(source):
-        pipeline = Pipeline(options.load(), _settings(options))
+        pipeline = Pipeline(options.load(), settings_of(options))
         with _progress(source) as progress:
             while True:
                 try:
@@ -215,83 +205,6 @@ def _progress(source: File | Pipe) -> tqdm[Any]:
         leave=False,
         file=sys.stderr,
     )
-
-
-class _Outputs:
-    """Where events are written: stdout or the files of `--output-dir`, and the file of `--save`.
-
-    A file is created when there is something to write: a recording that cannot be read leaves
-    none behind, and does not overwrite what was there.
-    """
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.status = 0
-        self._options = options
-        self._files = contextlib.ExitStack()  # of the recording that is being written
-        self._save_files = contextlib.ExitStack()
-        self._has_several = len(getattr(options, "paths", [])) > 1
-        self._save_file: TextIO | None = None
-        self._main: Writer | None = None
-        self._save: Writer | None = None
-
-    def __enter__(self) -> _Outputs:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._files.close()
-        self._save_files.close()
-
-    def begin(self) -> None:
-        """The events that follow are of another recording."""
-        self._files.close()
-        self._main = self._save = None
-
-    def write(self, event: Event, path: str | None = None) -> None:
-        """Write an event of the recording `path`, None with live captions, everywhere.
-
-        A full disk ends the saving, not the captions.
-        """
-        source = _printable(path) if path and self._has_several else None
-        if self._main is None:
-            self._main = self._main_writer(path, source)
-        self._main.write(event)
-        if self._options.save is None or self.status:
-            return
-        try:
-            if self._save is None:
-                self._save_file = self._save_file or self._create(
-                    self._options.save, self._save_files
-                )
-                form = format_of(self._options.save)
-                self._save = writer_for(form, self._save_file, source)
-            self._save.write(event)
-        except OSError as error:
-            self.status = FAILED
-            _say(f"{self._options.save}: nothing more is saved: {error.strerror}.")
-
-    def _main_writer(self, path: str | None, source: str | None) -> Writer:
-        options = self._options
-        folder: Path | None = getattr(options, "output_dir", None)
-        if folder is not None and path is not None:
-            target = _target(folder, path, options)
-            return writer_for(options.format, self._create(target, self._files), source)
-        if options.format == "text" and sys.stdout.isatty():
-            return CaptionWriter(sys.stdout)
-        return writer_for(options.format, sys.stdout, source)
-
-    def _create(self, path: Path, files: contextlib.ExitStack) -> TextIO:
-        return files.enter_context(path.open("w", encoding="utf-8"))
-
-
-def _printable(path: str) -> str:
-    """A file name that can be written as text, whatever bytes are in it."""
-    return os.fsencode(path).decode("utf-8", "replace")
-
-
-def _target(folder: Path, path: str, options: argparse.Namespace) -> Path:
-    """The file in `folder` that the transcript of the recording `path` goes to."""
-    suffix = next(suffix for suffix, form in SUFFIXES.items() if form == options.format)
-    return folder / (("stdin" if path == "-" else Path(path).stem) + suffix)
 
 
 class _Interruption:
@@ -322,219 +235,15 @@ class _Interruption:
         self._source.stop()
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    changes: dict[str, Any] = {"partials": options.shows_partials or options.format == "jsonl"}
-    if options.partials is not None:
-        changes["partials"] = options.partials
-    if options.end_silence is not None:
-        changes["end_silence_s"] = options.end_silence
-        changes["trailing_pad_s"] = min(Settings().trailing_pad_s, options.end_silence)
-    return Settings.preset(options.preset, jit_compile=options.jit_compile, **changes)
-
-
-def _say(message: str) -> None:
-    print(f"streamer: {message}", file=sys.stderr, flush=True)
-
-
 def _complain(error: BaseException, verbose: bool) -> None:
     if verbose:
         traceback.print_exception(error)
-    _say(str(error))
+    say(str(error))
 
 
-def parser() -> argparse.ArgumentParser:
-    """The arguments of all commands."""
-    top = argparse.ArgumentParser(
-        prog="streamer",
-        description="Speech to text while it is being spoken, on this machine.",
-        epilog="Without a command: live captions. `streamer COMMAND --help` explains each.",
-    )
-    top.add_argument("--version", action="version", version=f"streamer {__version__}")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "-v", "--verbose", action="store_true", help="show tracebacks and TensorFlow's log"
-    )
-
-    speech = argparse.ArgumentParser(add_help=False)
-    speech.add_argument(
-        "--model",
-        default="auto",
-        metavar="NAME_OR_PATH",
-        help="starter (in the package), or the folder of a checkpoint from Hugging Face or of a "
-        "SavedModel; default: auto",
-    )
-    speech.add_argument(
-        "--jit-compile",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="compile the model with XLA or not; default: as the model says",
-    )
-    speech.add_argument(
-        "--preset",
-        choices=PRESETS,
-        default="captions",
-        help="how long a pause may be: command 0.3 s, captions 0.5 s, dictation 0.8 s; "
-        "default: captions",
-    )
-    speech.add_argument(
-        "--end-silence",
-        type=_seconds,
-        metavar="SECONDS",
-        help="end an utterance after so much silence, instead of as the preset says",
-    )
-    speech.add_argument(
-        "--partials",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="recognise utterances while they are being spoken; default: where they are shown",
-    )
-
-    written = argparse.ArgumentParser(add_help=False)
-    written.add_argument(
-        "--format", choices=FORMATS, default="text", help="what stdout carries; default: text"
-    )
-    written.add_argument(
-        "--save",
-        type=_save_path,
-        metavar="FILE",
-        help=f"write the transcript to a file as well; its ending ({', '.join(SUFFIXES)}) "
-        "says the format",
-    )
-
-    captions = commands.add_parser(
-        "captions",
-        parents=[speech, written, common],
-        help="live captions from the microphone",
-        description="Live captions: what is being said as a line that is rewritten, what was said "
-        "above it. On a pipe only finished utterances, one a line, or every event as JSON.",
-    )
-    captions.add_argument(
-        "--device",
-        metavar="ID_OR_NAME",
-        help="input device: its index, or part of its name (see `streamer devices`)",
-    )
-    captions.add_argument(
-        "--sample", action="store_true", help="caption the bundled sample, without a microphone"
-    )
-    captions.set_defaults(run=_captions, shows_partials=sys.stdout.isatty())
-
-    transcribe = commands.add_parser(
-        "transcribe",
-        parents=[speech, written, common],
-        help="recordings, or sound on standard input",
-        description="Transcribe recordings (any format that libsndfile reads), or WAV or raw PCM "
-        "on standard input.",
-    )
-    transcribe.add_argument("paths", nargs="+", metavar="PATH", help="a recording, or - for stdin")
-    transcribe.add_argument(
-        "--output-dir",
-        type=_folder,
-        metavar="FOLDER",
-        help="write one file for each recording into this folder instead of to stdout",
-    )
-    transcribe.add_argument(
-        "--realtime", action="store_true", help="feed recordings at the speed of speech"
-    )
-    raw = transcribe.add_argument_group("raw PCM on standard input (a WAV stream says it itself)")
-    raw.add_argument("--rate", type=int, metavar="HZ", help="sample rate; default: 16000")
-    raw.add_argument("--channels", type=int, metavar="N", help="interleaved channels; default: 1")
-    raw.add_argument("--encoding", choices=ENCODINGS, help="default: s16, little-endian as all")
-    transcribe.set_defaults(
-        run=_transcribe,
-        shows_partials=False,
-        check=functools.partial(_check_transcribe, transcribe),
-    )
-
-    devices = commands.add_parser(
-        "devices",
-        parents=[common],
-        help="input devices",
-        description="Input devices, one a line; a star marks the default one.",
-    )
-    devices.set_defaults(run=_devices)
-
-    bench = commands.add_parser(
-        "bench",
-        parents=[speech, common],
-        help="measure words, latency, flicker and speed",
-        description="Measure over the recordings of a folder with a manifest.tsv (columns path "
-        "and transcript at least), or over the bundled sample.",
-    )
-    bench.add_argument("folder", nargs="?", type=Path, metavar="FOLDER")
-    bench.add_argument(
-        "--realtime",
-        action="store_true",
-        help="feed at the speed of speech and measure latency by the wall clock",
-    )
-    bench.add_argument("--subset", help="only rows whose column `subset` says so")
-    bench.add_argument("--limit", type=_count, metavar="N", help="only the first N recordings")
-    bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    bench.set_defaults(run=_bench, shows_partials=True)
-    return top
-
-
-def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Refuse what cannot go together, before anything is done."""
-    formats = [options.format] if options.output_dir is None else []
-    formats += [format_of(options.save)] if options.save else []
-    for form in formats:
-        if form in ("srt", "vtt") and len(options.paths) > 1:
-            parser.error(
-                f"{form} holds one recording, found {len(options.paths)}; write one file for each "
-                "with --output-dir FOLDER"
-            )
-    if options.output_dir is not None:
-        targets = [_target(options.output_dir, path, options) for path in options.paths]
-        if twice := next((target for target in targets if targets.count(target) > 1), None):
-            parser.error(f"several recordings would be written to {twice}; rename one of them")
-    if options.paths.count("-") > 1:
-        parser.error("standard input (-) can be read once only")
-    names = ("rate", "channels", "encoding")
-    raw = [f"--{name}" for name in names if getattr(options, name) is not None]
-    if raw and "-" not in options.paths:
-        parser.error(f"{', '.join(raw)} describes raw PCM on standard input: give - as a PATH")
-    if options.realtime:
-        options.shows_partials = sys.stdout.isatty() and options.output_dir is None
-        if "-" in options.paths:
-            parser.error("--realtime is for recordings; a pipe has its own speed")
-    try:
-        for path in options.paths:
-            _source(path, options)
-    except ValueError as error:
-        parser.error(str(error))
-
-
-def _seconds(text: str) -> float:
-    try:
-        Settings(end_silence_s=float(text), trailing_pad_s=0.0)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected seconds, from 0.05 to 10, found {text!r}"
-        ) from None
-    return float(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text!r}")
-    return int(text)
-
-
-def _save_path(text: str) -> Path:
-    try:
-        format_of(Path(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return Path(text)
-
-
-def _folder(text: str) -> Path:
-    try:
-        Path(text).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(
-            f"expected a folder, found {text!r}: {error.strerror}"
-        ) from None
-    return Path(text)
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "captions": _captions,
+    "transcribe": _transcribe,
+    "devices": _devices,
+    "bench": _bench,
+}

@@ -1,0 +1,250 @@
+"""The arguments of the command line, and the settings, sources and files that they stand for."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+from streamer import __version__
+from streamer.config import PRESETS, Settings
+from streamer.errors import AudioError
+from streamer.sources.file import File
+from streamer.sources.pipe import ENCODINGS, Pipe
+from streamer.writers import FORMATS, SUFFIXES, format_of
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of all commands."""
+    top = argparse.ArgumentParser(
+        prog="streamer",
+        description="Speech to text while it is being spoken, on this machine.",
+        epilog="Without a command: live captions. `streamer COMMAND --help` explains each.",
+    )
+    top.add_argument("--version", action="version", version=f"streamer {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "-v", "--verbose", action="store_true", help="show tracebacks and TensorFlow's log"
+    )
+
+    speech = argparse.ArgumentParser(add_help=False)
+    speech.add_argument(
+        "--model",
+        default="auto",
+        metavar="NAME_OR_PATH",
+        help="starter (in the package), or the folder of a checkpoint from Hugging Face or of a "
+        "SavedModel; default: auto",
+    )
+    speech.add_argument(
+        "--jit-compile",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="compile the model with XLA or not; default: as the model says",
+    )
+    speech.add_argument(
+        "--preset",
+        choices=PRESETS,
+        default="captions",
+        help="how long a pause may be: command 0.3 s, captions 0.5 s, dictation 0.8 s; "
+        "default: captions",
+    )
+    speech.add_argument(
+        "--end-silence",
+        type=_seconds,
+        metavar="SECONDS",
+        help="end an utterance after so much silence, instead of as the preset says",
+    )
+    speech.add_argument(
+        "--partials",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="recognise utterances while they are being spoken; default: where they are shown",
+    )
+
+    written = argparse.ArgumentParser(add_help=False)
+    written.add_argument(
+        "--format", choices=FORMATS, default="text", help="what stdout carries; default: text"
+    )
+    written.add_argument(
+        "--save",
+        type=_save_path,
+        metavar="FILE",
+        help=f"write the transcript to a file as well; its ending ({', '.join(SUFFIXES)}) "
+        "says the format",
+    )
+
+    captions = commands.add_parser(
+        "captions",
+        parents=[speech, written, common],
+        help="live captions from the microphone",
+        description="Live captions: what is being said as a line that is rewritten, what was said "
+        "above it. On a pipe only finished utterances, one a line, or every event as JSON.",
+    )
+    captions.add_argument(
+        "--device",
+        metavar="ID_OR_NAME",
+        help="input device: its index, or part of its name (see `streamer devices`)",
+    )
+    captions.add_argument(
+        "--sample", action="store_true", help="caption the bundled sample, without a microphone"
+    )
+    captions.set_defaults(command="captions", shows_partials=sys.stdout.isatty())
+
+    transcribe = commands.add_parser(
+        "transcribe",
+        parents=[speech, written, common],
+        help="recordings, or sound on standard input",
+        description="Transcribe recordings (any format that libsndfile reads), or WAV or raw PCM "
+        "on standard input.",
+    )
+    transcribe.add_argument("paths", nargs="+", metavar="PATH", help="a recording, or - for stdin")
+    transcribe.add_argument(
+        "--output-dir",
+        type=_folder,
+        metavar="FOLDER",
+        help="write one file for each recording into this folder instead of to stdout",
+    )
+    transcribe.add_argument(
+        "--realtime", action="store_true", help="feed recordings at the speed of speech"
+    )
+    raw = transcribe.add_argument_group("raw PCM on standard input (a WAV stream says it itself)")
+    raw.add_argument("--rate", type=int, metavar="HZ", help="sample rate; default: 16000")
+    raw.add_argument("--channels", type=int, metavar="N", help="interleaved channels; default: 1")
+    raw.add_argument("--encoding", choices=ENCODINGS, help="default: s16, little-endian as all")
+    transcribe.set_defaults(
+        command="transcribe",
+        shows_partials=False,
+        check=functools.partial(_check_transcribe, transcribe),
+    )
+
+    devices = commands.add_parser(
+        "devices",
+        parents=[common],
+        help="input devices",
+        description="Input devices, one a line; a star marks the default one.",
+    )
+    devices.set_defaults(command="devices")
+
+    bench = commands.add_parser(
+        "bench",
+        parents=[speech, common],
+        help="measure words, latency, flicker and speed",
+        description="Measure over the recordings of a folder with a manifest.tsv (columns path "
+        "and transcript at least), or over the bundled sample.",
+    )
+    bench.add_argument("folder", nargs="?", type=Path, metavar="FOLDER")
+    bench.add_argument(
+        "--realtime",
+        action="store_true",
+        help="feed at the speed of speech and measure latency by the wall clock",
+    )
+    bench.add_argument("--subset", help="only rows whose column `subset` says so")
+    bench.add_argument("--limit", type=_count, metavar="N", help="only the first N recordings")
+    bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    bench.set_defaults(command="bench", shows_partials=True)
+    return top
+
+
+def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse what cannot go together, before anything is done."""
+    formats = [options.format] if options.output_dir is None else []
+    formats += [format_of(options.save)] if options.save else []
+    for form in formats:
+        if form in ("srt", "vtt") and len(options.paths) > 1:
+            parser.error(
+                f"{form} holds one recording, found {len(options.paths)}; write one file for each "
+                "with --output-dir FOLDER"
+            )
+    if options.output_dir is not None:
+        targets = [target_of(options.output_dir, path, options) for path in options.paths]
+        if twice := next((target for target in targets if targets.count(target) > 1), None):
+            parser.error(f"several recordings would be written to {twice}; rename one of them")
+    if options.paths.count("-") > 1:
+        parser.error("standard input (-) can be read once only")
+    names = ("rate", "channels", "encoding")
+    raw = [f"--{name}" for name in names if getattr(options, name) is not None]
+    if raw and "-" not in options.paths:
+        parser.error(f"{', '.join(raw)} describes raw PCM on standard input: give - as a PATH")
+    if options.realtime:
+        options.shows_partials = sys.stdout.isatty() and options.output_dir is None
+        if "-" in options.paths:
+            parser.error("--realtime is for recordings; a pipe has its own speed")
+    try:
+        for path in options.paths:
+            source_of(path, options)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _seconds(text: str) -> float:
+    try:
+        Settings(end_silence_s=float(text), trailing_pad_s=0.0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected seconds, from 0.05 to 10, found {text!r}"
+        ) from None
+    return float(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text!r}")
+    return int(text)
+
+
+def _save_path(text: str) -> Path:
+    try:
+        format_of(Path(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)
+
+
+def _folder(text: str) -> Path:
+    try:
+        Path(text).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected a folder, found {text!r}: {error.strerror}"
+        ) from None
+    return Path(text)
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """How speech is to be found and recognised."""
+    changes: dict[str, Any] = {"partials": options.shows_partials or options.format == "jsonl"}
+    if options.partials is not None:
+        changes["partials"] = options.partials
+    if options.end_silence is not None:
+        changes["end_silence_s"] = options.end_silence
+        changes["trailing_pad_s"] = min(Settings().trailing_pad_s, options.end_silence)
+    return Settings.preset(options.preset, jit_compile=options.jit_compile, **changes)
+
+
+def source_of(path: str, options: argparse.Namespace) -> File | Pipe:
+    """Where the sound of one of the paths comes from; not opened yet.
+
+    Raises:
+        AudioError: Standard input is closed.
+        ValueError: The form of the raw samples is out of range.
+    """
+    if path == "-":
+        if sys.stdin is None:
+            raise AudioError("Expected sound on standard input, found it closed.")
+        return Pipe(
+            sys.stdin.buffer,
+            rate=options.rate,
+            channels=options.channels,
+            encoding=options.encoding,
+        )
+    return File(path, realtime=options.realtime)
+
+
+def target_of(folder: Path, path: str, options: argparse.Namespace) -> Path:
+    """The file in `folder` that the transcript of the recording `path` goes to."""
+    suffix = next(suffix for suffix, form in SUFFIXES.items() if form == options.format)
+    return folder / (("stdin" if path == "-" else Path(path).stem) + suffix)

@@ -1,0 +1,91 @@
+"""What the commands write: transcripts to stdout and to files, messages to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from streamer.arguments import target_of
+from streamer.captions import CaptionWriter
+from streamer.events import Event
+from streamer.writers import Writer, format_of, writer_for
+
+
+class Outputs:
+    """Where events are written: stdout or the files of `--output-dir`, and the file of `--save`.
+
+    A file is created when there is something to write: a recording that cannot be read leaves
+    none behind, and does not overwrite what was there.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.has_failed = False
+        self._options = options
+        self._files = contextlib.ExitStack()  # of the recording that is being written
+        self._save_files = contextlib.ExitStack()
+        self._has_several = len(getattr(options, "paths", [])) > 1
+        self._save_file: TextIO | None = None
+        self._main: Writer | None = None
+        self._save: Writer | None = None
+
+    def __enter__(self) -> Outputs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+        self._save_files.close()
+
+    def begin(self) -> None:
+        """The events that follow are of another recording."""
+        self._files.close()
+        self._main = self._save = None
+
+    def write(self, event: Event, path: str | None = None) -> None:
+        """Write an event of the recording `path`, None with live captions, everywhere.
+
+        A full disk ends the saving, not the captions.
+        """
+        source = _printable(path) if path and self._has_several else None
+        if self._main is None:
+            self._main = self._main_writer(path, source)
+        self._main.write(event)
+        if self._options.save is None or self.has_failed:
+            return
+        try:
+            if self._save is None:
+                self._save_file = self._save_file or self._create(
+                    self._options.save, self._save_files
+                )
+                form = format_of(self._options.save)
+                self._save = writer_for(form, self._save_file, source)
+            self._save.write(event)
+        except OSError as error:
+            self.has_failed = True
+            say(f"{self._options.save}: nothing more is saved: {error.strerror}.")
+
+    def _main_writer(self, path: str | None, source: str | None) -> Writer:
+        options = self._options
+        folder: Path | None = getattr(options, "output_dir", None)
+        if folder is not None and path is not None:
+            target = target_of(folder, path, options)
+            return writer_for(options.format, self._create(target, self._files), source)
+        if options.format == "text" and sys.stdout.isatty():
+            return CaptionWriter(sys.stdout)
+        return writer_for(options.format, sys.stdout, source)
+
+    def _create(self, path: Path, files: contextlib.ExitStack) -> TextIO:
+        return files.enter_context(path.open("w", encoding="utf-8"))
+
+
+def say(message: str) -> None:
+    """Tell the user something, on stderr."""
+    print(f"streamer: {message}", file=sys.stderr, flush=True)
+
+
+def _printable(path: str) -> str:
+    """A file name that can be written as text, whatever bytes are in it."""
+    return os.fsencode(path).decode("utf-8", "replace")
