@@ -199,7 +199,7 @@ def _progress(source: File | Pipe) -> tqdm[Any]:
     duration_s = source.duration_s if isinstance(source, File) else 0.0
     return tqdm(
         total=math.ceil(duration_s) + 1,  # Resampling may give a sample more than there is time.
-        desc=source.name,
+        desc=Path(source.name).name,
         disable=duration_s < LONG_RECORDING_S or not sys.stderr.isatty(),
         bar_format="{desc}: {percentage:3.0f} % |{bar}| {n:.0f} of {total} s, {remaining} left",
         leave=False,
@@ -230,6 +230,7 @@ class _Interruption:
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self.happened:
             # All that was said is written already; waiting for the model is what is not wanted.
+            os.write(sys.stderr.fileno(), b"\n")
             os._exit(INTERRUPTED)
         self.happened = True
         self._source.stop()
