@@ -287,6 +287,9 @@ def _by_audio_clock(
     outcome.events += [(now_s, event) for event in pipeline.flush()]
     outcome.live_s = time.perf_counter() - began
 
+    if not settings.partials:
+        outcome.finals_s = outcome.live_s
+        return
     without_partials = Pipeline(model, replace(settings, partials=False))
     began = time.perf_counter()
     without_partials.push(samples)

@@ -79,8 +79,7 @@ class Transcriber:
 
             source = Microphone()
         self._source = source
-        self._model: Model | None = None if isinstance(model, str | Path) else model
-        self._model_name = model if isinstance(model, str | Path) else ""
+        self._model = model
         self._settings = settings or Settings()
         self._callbacks = (on_event, on_partial, on_final)
         self._has_callbacks = any(self._callbacks)
@@ -103,9 +102,8 @@ class Transcriber:
         Raises:
             ModelError: The model cannot be found or read.
         """
-        if isinstance(model, str | Path):
-            model = models.load(model, jit_compile=settings.jit_compile if settings else None)
-        return Pipeline(model, settings)
+        settings = settings or Settings()
+        return Pipeline(_found(model, settings), settings)
 
     def load(self, on_progress: Callable[[int, int], object] = lambda done, total: None) -> None:
         """Load the model and compile all its lengths, in the caller's thread.
@@ -118,14 +116,13 @@ class Transcriber:
         Raises:
             ModelError: The model cannot be found or read.
         """
-        if self._model is None:
-            self._model = self._find_model()
+        model = self._model = _found(self._model, self._settings)
 
         def keep_going(done: int, total: int) -> bool:
             on_progress(done, total)
             return True
 
-        self._model.warm_up(keep_going)
+        model.warm_up(keep_going)
 
     def start(self) -> None:
         """Open the source and begin; does nothing when it has begun.
@@ -236,9 +233,6 @@ class Transcriber:
                 yield event
         self._join()
 
-    def _find_model(self) -> Model:
-        return models.load(self._model_name, jit_compile=self._settings.jit_compile)
-
     def _begin_reading(self) -> None:
         if self._has_callbacks:
             raise TypeError("A transcriber with callbacks cannot be iterated; choose one.")
@@ -309,7 +303,7 @@ class Transcriber:
         try:
             if self._is_cancelled:
                 return
-            model = self._model = self._model or self._find_model()
+            model = self._model = _found(self._model, self._settings)
             warm_up = threading.Thread(
                 target=self._warm_up, args=(model,), name="streamer-warm-up", daemon=True
             )
@@ -390,3 +384,10 @@ class Transcriber:
             self._deliver(Closed(statistics=self.statistics()))
         except BaseException as error:
             self._fail(error)
+
+
+def _found(model: str | Path | Model, settings: Settings) -> Model:
+    """The model itself, loaded if it was only named."""
+    if isinstance(model, str | Path):
+        return models.load(model, jit_compile=settings.jit_compile)
+    return model

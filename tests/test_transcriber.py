@@ -32,6 +32,7 @@ from streamer.models.compiled import CompiledModel
 from streamer.sources import Block
 
 SETTINGS = Settings()
+SMALL_RING = Settings(ring_s=36.5, partials=False)
 TWO_SENTENCES_S = 6.5  # of the sample; the second ends at 5.7 s
 BLOCK = 1_600
 
@@ -128,6 +129,18 @@ def expected(starter: CompiledModel, speech: Samples) -> list[Final]:
     found = finals(pipeline.push(speech) + pipeline.flush())
     assert len(found) == 2
     return found
+
+
+@pytest.fixture(scope="module")
+def twice(sample: Samples) -> Samples:
+    """More sound than the small ring holds."""
+    return np.concatenate([sample, sample])
+
+
+@pytest.fixture(scope="module")
+def finals_of_twice(starter: CompiledModel, twice: Samples) -> list[Final]:
+    pipeline = Pipeline(starter, SMALL_RING)
+    return finals(pipeline.push(twice) + pipeline.flush())
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -315,37 +328,28 @@ def test_an_overloaded_live_source_reports_every_lost_sample(
 
 
 def test_a_source_that_can_wait_loses_nothing_when_the_model_is_slow(
-    starter: CompiledModel, sample: Samples
+    starter: CompiledModel, twice: Samples, finals_of_twice: list[Final]
 ) -> None:
-    settings = Settings(ring_s=36.5, partials=False)
-    twice = np.concatenate([sample, sample])
-    pipeline = Pipeline(starter, settings)
-    expected = finals(pipeline.push(twice) + pipeline.flush())
     model = Gated(starter)
     source = Sound(twice)
-    transcriber = Transcriber(source, model=model, settings=settings)
+    transcriber = Transcriber(source, model=model, settings=SMALL_RING)
     transcriber.start()
     model.called.wait()
     assert not source.delivered.is_set()
     model.gate.set()
-    assert finals(list(transcriber)) == expected
+    assert finals(list(transcriber)) == finals_of_twice
 
 
 def test_a_block_longer_than_the_ring_loses_nothing(
-    starter: CompiledModel, sample: Samples
+    starter: CompiledModel, twice: Samples, finals_of_twice: list[Final]
 ) -> None:
-    settings = Settings(ring_s=36.5, partials=False)
-    twice = np.concatenate([sample, sample])
-    pipeline = Pipeline(starter, settings)
-    expected = finals(pipeline.push(twice) + pipeline.flush())
-
     class OneBlock(Sound):
         def __init__(self) -> None:
             super().__init__(twice)
             self._blocks = [twice]
 
-    with Transcriber(OneBlock(), model=starter, settings=settings) as transcriber:
-        assert finals(list(transcriber)) == expected
+    with Transcriber(OneBlock(), model=starter, settings=SMALL_RING) as transcriber:
+        assert finals(list(transcriber)) == finals_of_twice
 
 
 def test_a_source_that_fails_to_open_or_to_close_says_so(

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from streamer.errors import ModelError
 from streamer.models.labels import WAV2VEC2_LABELS
+from streamer.models.masking import zero_beyond
 
 # The three strided convolutions, as (taps, stride). One frame for 64 * 3 * 2 = 384 samples.
 CONVOLUTIONS = ((127, 64), (7, 3), (3, 2))
@@ -76,7 +77,7 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             int32 [batch].
         """
         # A NaN in the padding would survive every later multiplication by zero.
-        x = _zero_beyond(waveforms[..., tf.newaxis], valid)
+        x = zero_beyond(waveforms[..., tf.newaxis], valid)
         (_, stride1), (_, stride2), (_, stride3) = CONVOLUTIONS
 
         x = tf.tanh(tf.nn.conv1d(x, self._array("conv1"), stride1, "VALID"))
@@ -94,7 +95,7 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         for layer in range(N_LAYERS):
             x = x + self._attention(f"layer{layer}/", x, n_frames, rotation)
             x = x + self._feed_forward(f"layer{layer}/", x)
-        x = _zero_beyond(_layer_norm(x, self._array("final_norm")), n_frames)
+        x = zero_beyond(_layer_norm(x, self._array("final_norm")), n_frames)
 
         for block in range(N_HEAD_BLOCKS):
             x = self._head_block(f"head{block}/", x, n_frames)
@@ -143,21 +144,16 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
     def _head_block(self, block: str, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
         y = _layer_norm(x, self._array(block + "norm"), self._array(block + "norm_bias"))
-        y = _zero_beyond(y, n_frames)
+        y = zero_beyond(y, n_frames)
         y = tf.nn.conv1d(y, self._array(block + "conv"), 1, "SAME")
         y = _gelu(y + self._array(block + "conv_bias"))
         y = y @ self._array(block + "out") + self._array(block + "out_bias")
-        return _zero_beyond(x + y, n_frames)
+        return zero_beyond(x + y, n_frames)
 
 
 def _n_frames(n: tf.Tensor, taps: int, stride: int) -> tf.Tensor:
     """Valid outputs of a convolution without padding, given `n` valid inputs."""
     return tf.maximum((n - taps) // stride + 1, 0)
-
-
-def _zero_beyond(x: tf.Tensor, n_valid: tf.Tensor) -> tf.Tensor:
-    """Zero `x` [batch, time, channel] from each row's `n_valid` on."""
-    return tf.where(tf.sequence_mask(n_valid, tf.shape(x)[1])[..., tf.newaxis], x, 0.0)
 
 
 def _gelu(x: tf.Tensor) -> tf.Tensor:

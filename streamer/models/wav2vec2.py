@@ -22,6 +22,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from streamer.models.labels import Labels
+from streamer.models.masking import zero_beyond
 from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 NORMALISATION_EPSILON = 1e-7  # transformers, Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
@@ -77,7 +78,7 @@ class Wav2Vec2:
             int32 [batch].
         """
         # A NaN in the padding would survive every later multiplication by zero.
-        x = _zero_beyond(waveforms[..., tf.newaxis], valid)
+        x = zero_beyond(waveforms[..., tf.newaxis], valid)
         if self.config.normalise:
             x = _normalise(x, valid)
         x, n_frames = self.features(x, valid)
@@ -139,7 +140,7 @@ class Wav2Vec2:
 
     def encode(self, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
         """Run the transformer over [batch, frame, hidden]."""
-        x = _zero_beyond(x, n_frames)
+        x = zero_beyond(x, n_frames)
         x = x + self.positions(x)
         if not self.config.pre_norm:
             x = self._layer_norm("encoder/layer_norm", x)
@@ -232,15 +233,8 @@ def _centred_over_time(x: tf.Tensor, n_valid: tf.Tensor) -> tuple[tf.Tensor, tf.
         many count, [batch, 1, 1], at least one.
     """
     count = tf.cast(tf.maximum(n_valid, 1), x.dtype)[:, tf.newaxis, tf.newaxis]
-    mean = tf.reduce_sum(_zero_beyond(x, n_valid), axis=1, keepdims=True) / count
-    return mean, _zero_beyond(x - mean, n_valid), count
-
-
-def _zero_beyond(x: tf.Tensor, n_valid: tf.Tensor) -> tf.Tensor:
-    """Zero `x` [batch, time, channel] from each row's `n_valid` on."""
-    return tf.where(
-        tf.sequence_mask(n_valid, tf.shape(x)[1])[..., tf.newaxis], x, tf.zeros([], x.dtype)
-    )
+    mean = tf.reduce_sum(zero_beyond(x, n_valid), axis=1, keepdims=True) / count
+    return mean, zero_beyond(x - mean, n_valid), count
 
 
 def _gelu(x: tf.Tensor) -> tf.Tensor:
