@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from published import random_weights
 from reference import (
     KINDS,
     config_of,
@@ -12,20 +13,25 @@ from reference import (
     reference,
     relative_error,
     torch,
+    transformers,
     weights_of,
 )
 
 from streamer.errors import ModelError
+from streamer.models import WAV2VEC2_BUCKETS_S
+from streamer.models.checkpoints import hugging_face_name
 from streamer.models.compiled import CompiledModel
 from streamer.models.labels import WAV2VEC2_LABELS
 from streamer.models.wav2vec2 import Wav2Vec2
 from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 TOLERANCE = 1e-5
-BUCKETS = (4_000, 8_000, 16_000)
+# The longest is convolved in three chunks.
+BUCKETS = (4_000, 8_000, 16_000, 100_000)
 # One off around frame boundaries (400 samples for the first frame, 320 for each other), and around
 # the ends of the buckets.
 LENGTHS = (400, 401, 719, 720, 721, 1039, 1040, 3999, 4000, 4001, 7999, 8000, 15_999, 16_000)
+LENGTHS += (33_359, 33_360, 50_000, 99_999, 100_000)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -110,6 +116,24 @@ def test_log_probs_in_buckets_match_the_unpadded_reference(pair):
         error = relative_error(found, log_probs_of(theirs, speech(n_samples)))
         assert error < TOLERANCE, n_samples
     assert compiled.n_traces == len(BUCKETS)
+
+
+@pytest.mark.timeout(300)
+def test_published_size_in_buckets_matches_the_unpadded_reference():
+    theirs = transformers.Wav2Vec2ForCTC(transformers.Wav2Vec2Config()).eval()
+    weights = random_weights(Wav2Vec2Config())
+    stored = theirs.state_dict()
+    for name, array in weights.items():
+        stored[hugging_face_name(name, "wav2vec2.", stored)] = torch.tensor(array.T.copy())
+    theirs.load_state_dict(stored)
+    buckets = [round(seconds * 16_000) for seconds in WAV2VEC2_BUCKETS_S]
+    compiled = CompiledModel(Wav2Vec2(Wav2Vec2Config(), WAV2VEC2_LABELS, weights), buckets)
+    # Full buckets; one sample too many for the one before; and around a frame's edge.
+    for n_samples in [*buckets, *(bucket + 1 for bucket in buckets[:-1]), 719, 720, 48_079, 48_080]:
+        found = compiled.log_probs(speech(n_samples))
+        error = relative_error(found, log_probs_of(theirs, speech(n_samples)))
+        assert error < TOLERANCE, n_samples
+    assert compiled.n_traces == len(buckets)
 
 
 def test_rows_of_a_batch_do_not_mix(pair):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Protocol
@@ -51,7 +52,8 @@ class CompiledModel:
 
     Attributes:
         longest: The longest bucket: how many samples one call takes at most.
-        n_traces: How often the network was traced, at most once for each bucket.
+        n_traces: How often the network was traced: at most once for each bucket, and for each
+            number of utterances given to `log_probs_of_batch`.
     """
 
     def __init__(
@@ -75,8 +77,8 @@ class CompiledModel:
         self._model = model
         self._jit_compile = model.jit_compile if jit_compile is None else jit_compile
         self._is_warming_up = False
-        self._calls: dict[int, Callable[..., tuple[tf.Tensor, tf.Tensor]]] = {}
-        self._locks = {bucket: Lock() for bucket in self.buckets}
+        self._calls: dict[tuple[int, int], Callable[..., tuple[tf.Tensor, tf.Tensor]]] = {}
+        self._locks: dict[tuple[int, int], Lock] = {}
 
     def warm_up(self, keep_going: Callable[[int, int], bool] = lambda done, total: True) -> None:
         """Compile every bucket, the shortest first: it is the one to begin with.
@@ -97,7 +99,7 @@ class CompiledModel:
 
     def is_ready(self, n_samples: int) -> bool:
         """Whether so many samples need not wait for a warm-up that is under way."""
-        return not self._is_warming_up or bucket_for(n_samples, self.buckets) in self._calls
+        return not self._is_warming_up or (bucket_for(n_samples, self.buckets), 1) in self._calls
 
     def log_probs(self, utterance: Samples) -> LogProbs:
         """Run the network on raw samples, shape [n_samples], n_samples <= longest.
@@ -107,22 +109,35 @@ class CompiledModel:
         """
         if len(utterance) < self.grid.receptive_field:
             return np.zeros((0, len(self.labels.symbols)), np.float32)
-        bucket = bucket_for(len(utterance), self.buckets)
-        call = self._compiled(bucket)
-        log_probs, n_frames = call(
-            tf.constant(pad(utterance, bucket)), tf.constant([len(utterance)], tf.int32)
+        return self.log_probs_of_batch([utterance])[0]
+
+    def log_probs_of_batch(self, utterances: Sequence[Samples]) -> list[LogProbs]:
+        """Run the network on several utterances at once, each as `log_probs` takes it.
+
+        Each number of utterances is compiled when it first comes, for each bucket it comes with:
+        give the same number every time. A processor gains little by it, an accelerator much.
+
+        Returns:
+            For each, the log-probabilities of its valid frames, [frame, label].
+        """
+        valid = [len(utterance) for utterance in utterances]
+        bucket = bucket_for(max(valid), self.buckets)
+        waveforms = np.concatenate([pad(utterance, bucket) for utterance in utterances])
+        log_probs, n_frames = self._compiled(bucket, len(utterances))(
+            tf.constant(waveforms), tf.constant(valid, tf.int32)
         )
-        valid: LogProbs = log_probs.numpy()[0, : int(n_frames.numpy()[0])]
-        return valid
+        return [row[:n] for row, n in zip(log_probs.numpy(), n_frames.numpy(), strict=True)]
 
-    def _compiled(self, bucket: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-        """The function of a bucket, compiled by the first who asks while the others wait."""
-        with self._locks[bucket]:
-            if bucket not in self._calls:
-                self._calls[bucket] = self._compile(bucket)
-            return self._calls[bucket]
+    def _compiled(
+        self, bucket: int, batch_size: int = 1
+    ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        """The function of a shape, compiled by the first who asks while the others wait."""
+        with self._locks.setdefault((bucket, batch_size), Lock()):
+            if (bucket, batch_size) not in self._calls:
+                self._calls[bucket, batch_size] = self._compile(bucket, batch_size)
+            return self._calls[bucket, batch_size]
 
-    def _compile(self, bucket: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    def _compile(self, bucket: int, batch_size: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         def traced(waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             self.n_traces += 1  # Runs while tracing only.
             return self._model(waveforms, valid)
@@ -131,14 +146,26 @@ class CompiledModel:
         call = tf.function(
             traced, jit_compile=self._jit_compile, autograph=False
         ).get_concrete_function(
-            tf.TensorSpec([1, bucket], tf.float32), tf.TensorSpec([1], tf.int32)
+            tf.TensorSpec([batch_size, bucket], tf.float32), tf.TensorSpec([batch_size], tf.int32)
         )
         # XLA compiles when it is first called.
         try:
-            call(tf.zeros([1, bucket]), tf.constant([bucket], tf.int32))
+            call(tf.zeros([batch_size, bucket]), tf.fill([batch_size], bucket))
         except tf.errors.OpError as error:
             how = "with XLA; --no-jit-compile does without it" if self._jit_compile else "as it is"
             raise ModelError(
                 f"The model {self.name} cannot be run {how}: {error.message}"
             ) from error
+        _give_back_memory()
         return call  # type: ignore[no-any-return]
+
+
+def _give_back_memory() -> None:
+    """Return what compiling took and freed: 80 MB after five buckets of wav2vec2-960h.
+
+    glibc keeps it otherwise; other C libraries have no such call and need none.
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):
+        return

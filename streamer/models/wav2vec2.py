@@ -14,6 +14,7 @@ looks at one frame, or only at valid samples of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,13 +27,12 @@ from streamer.models.masking import zero_beyond
 from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 NORMALISATION_EPSILON = 1e-7  # transformers, Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
+CHUNK_FRAMES = 96  # two seconds: 25 MB of the first two convolutions' outputs
 CONV_NORM_EPSILON = 1e-5  # of the norms between convolutions: PyTorch's default, in no config.json
 
 
 class Wav2Vec2:
     """The network: raw waveforms in, log-probabilities out."""
-
-    jit_compile = True
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Wav2Vec2:
         weights: Mapping[str, npt.NDArray[Any]],
         *,
         name: str = "wav2vec2",
+        precision: str = "float32",
     ) -> None:
         """Take the weights; each is read once, so that a lazy mapping never holds them all.
 
@@ -49,20 +50,33 @@ class Wav2Vec2:
             labels: What its outputs stand for.
             weights: One array for each of `config.shapes()`; others are not looked at.
             name: What it is called in events.
+            precision: `bfloat16` keeps the large matrices in half the memory and multiplies by
+                them in bfloat16, summing in float32: faster on processors with instructions for
+                it, but through oneDNN, not through XLA, which has none.
         """
         self.name = name
+        self.jit_compile = precision == "float32"
         self.config = config
         self.labels = labels
         self.hop = config.hop
         self.receptive_field = config.receptive_field
+        self._dtype = tf.as_dtype(precision)
         self._weights = {
-            key: tf.Variable(weights[key].astype(np.float32, copy=False), trainable=False)
+            key: self._variable(key, weights[key])
             for key in config.shapes()
             if "pos_conv_embed/conv/weight" not in key
         }
         position = "encoder/pos_conv_embed/conv"
         kernel = fold_weight_norm(weights[f"{position}/weight_g"], weights[f"{position}/weight_v"])
-        self._weights[f"{position}/kernel"] = tf.Variable(kernel, trainable=False)
+        self._weights[f"{position}/kernel"] = self._variable(f"{position}/kernel", kernel)
+
+    def _variable(self, name: str, array: npt.NDArray[Any]) -> tf.Variable:
+        # The first convolution is small, and what it takes from the samples decides all.
+        is_large = name.endswith("/kernel") and "conv_layers/0/" not in name
+        value = tf.cast(
+            array.astype(np.float32, copy=False), self._dtype if is_large else tf.float32
+        )
+        return tf.Variable(value, trainable=False)
 
     def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Compute the log-probabilities of every label in every frame.
@@ -90,47 +104,79 @@ class Wav2Vec2:
         """Convolve samples [batch, sample, 1] into features [batch, frame, channel].
 
         Also returns the number of valid frames, [batch].
+
+        Nothing but the group norm's statistics needs the whole waveform, so the rest is computed
+        one chunk after another: the first layers' outputs are the largest arrays of all, 100 MB
+        for 15 s, of which only a chunk exists at a time.
         """
+        hop, overlap = self.hop, self.receptive_field - self.hop
+        batch, n_samples, _ = x.shape
+        n_frames = (n_samples - overlap) // hop
+        n_chunks = max(1, round(n_frames / CHUNK_FRAMES))
+        length = math.ceil(n_frames / n_chunks)  # in frames; the last chunk may be filled up
+        group_norm = None if self.config.conv_layer_norm else self._group_norm(x, valid)
+        x = tf.pad(x, [[0, 0], [0, n_chunks * length * hop - n_frames * hop], [0, 0]])
+        starts = range(0, n_chunks * length * hop, length * hop)
+        y = tf.map_fn(
+            lambda chunk: self._convolve(chunk, group_norm),
+            tf.stack([x[:, start : start + length * hop + overlap] for start in starts]),
+            fn_output_signature=tf.TensorSpec([batch, length, self.config.conv_dims[-1]]),
+        )
+        y = tf.reshape(tf.transpose(y, [1, 0, 2, 3]), [batch, n_chunks * length, y.shape[-1]])
+        return y[:, :n_frames], tf.maximum((valid - overlap) // hop, 0)
+
+    def _convolve(self, x: tf.Tensor, group_norm: tuple[tf.Tensor, tf.Tensor] | None) -> tf.Tensor:
+        """Run all convolutions over samples [batch, sample, 1]."""
         config = self.config
-        n_frames = valid
-        for i, (kernel, stride) in enumerate(
-            zip(config.conv_kernels, config.conv_strides, strict=True)
-        ):
+        for i, stride in enumerate(config.conv_strides):
             layer = f"feature_extractor/conv_layers/{i}"
-            n_frames = tf.maximum((n_frames - kernel) // stride + 1, 0)
-            if i == 0 and not config.conv_layer_norm:
-                x = self._convolve_and_group_norm(layer, x, n_frames)
+            if i == 0 and group_norm is not None:
+                kernel, bias = group_norm
+                x = self._windows(x) @ kernel + bias
             else:
-                x = tf.nn.conv1d(x, self._weights[f"{layer}/conv/kernel"], stride, "VALID")
+                x = self._convolution(f"{layer}/conv", x, stride)
                 if config.conv_bias:
                     x = x + self._weights[f"{layer}/conv/bias"]
                 if config.conv_layer_norm:
                     x = self._layer_norm(f"{layer}/layer_norm", x, CONV_NORM_EPSILON)
             x = _gelu(x)
-        return x, n_frames
+        return x
 
-    def _convolve_and_group_norm(self, layer: str, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
-        """Convolve samples [batch, sample, 1], and normalise each channel over the valid frames.
+    def _group_norm(self, x: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Fold the norm of the first convolution's channels over the valid frames into its kernel.
 
-        The convolution's output is the largest array of all, and a norm over time would read it
-        three times. But an output is `window @ kernel`, so over time it has the mean
-        `mean_window @ kernel` and the variance `kernel @ covariance @ kernel` of windows of a few
-        samples. The norm then becomes part of the kernel. (Measured: half the time of this layer,
-        2 to 3 % of the whole. The convolution's bias has no effect: the norm takes it away.)
+        An output is `window @ kernel`, so over time it has the mean `mean_window @ kernel` and the
+        variance `kernel @ covariance @ kernel` of windows of a few samples: the output itself need
+        not be read three times. (Measured: half the time of this layer, 2 to 3 % of the whole. The
+        convolution's own bias has no effect: the norm takes it away.)
+
+        Args:
+            x: Samples [batch, sample, 1].
+            valid: How many of them count, [batch].
+
+        Returns:
+            The kernel [batch, tap, channel] and the bias [batch, 1, channel] that do both.
         """
+        layer = "feature_extractor/conv_layers/0"
         kernel = tf.cast(self._weights[f"{layer}/conv/kernel"][:, 0], tf.float64)
         taps, stride = self.config.conv_kernels[0], self.config.conv_strides[0]
-        windows = tf.nn.conv1d(x, tf.eye(taps)[:, tf.newaxis], stride, "VALID")
+        n_frames = tf.maximum((valid - taps) // stride + 1, 0)
         # Neighbouring samples are much alike and a kernel may take their difference: in float32
         # little would be left of the variance.
-        mean, deviation, count = _centred_over_time(tf.cast(windows, tf.float64), n_frames)
+        windows = tf.cast(self._windows(x), tf.float64)
+        mean, deviation, count = _centred_over_time(windows, n_frames)
         covariance = tf.matmul(deviation, deviation, transpose_a=True) / count
         variance = tf.reduce_sum(kernel * (covariance @ kernel), axis=1, keepdims=True)
         gamma = tf.cast(self._weights[f"{layer}/layer_norm/gamma"], tf.float64)
         beta = tf.cast(self._weights[f"{layer}/layer_norm/beta"], tf.float64)
         scale = gamma * tf.math.rsqrt(variance + CONV_NORM_EPSILON)
-        shift = beta - (mean @ kernel) * scale
-        return windows @ tf.cast(kernel * scale, tf.float32) + tf.cast(shift, tf.float32)
+        bias = beta - (mean @ kernel) * scale
+        return tf.cast(kernel * scale, tf.float32), tf.cast(bias, tf.float32)
+
+    def _windows(self, x: tf.Tensor) -> tf.Tensor:
+        """What the first convolution sees of samples [batch, sample, 1]: [batch, frame, tap]."""
+        taps, stride = self.config.conv_kernels[0], self.config.conv_strides[0]
+        return tf.nn.conv1d(x, tf.eye(taps)[:, tf.newaxis], stride, "VALID")
 
     def project(self, x: tf.Tensor) -> tf.Tensor:
         """Bring features [batch, frame, channel] to the encoder's width."""
@@ -155,7 +201,7 @@ class Wav2Vec2:
         # PyTorch pads both sides by half the kernel and drops what an even one gives too much.
         before, after = kernel // 2, (kernel - 1) // 2
         x = tf.pad(x, [[0, 0], [before, after], [0, 0]])
-        x = tf.nn.conv1d(x, self._weights[f"{conv}/kernel"], 1, "VALID")
+        x = self._convolution(conv, x, 1)
         return _gelu(x + self._weights[f"{conv}/bias"])
 
     def encoder_layer(self, i: int, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
@@ -177,7 +223,10 @@ class Wav2Vec2:
         mask = tf.sequence_mask(n_frames, tf.shape(x)[1])[:, tf.newaxis, tf.newaxis, :]
         # Finite, so that a row without a single valid frame gives no NaN.
         scores = tf.where(mask, scores, -1e9)
-        y = tf.transpose(tf.nn.softmax(scores) @ value, [0, 2, 1, 3])
+        # Softmax, its division done last: on [frame, channel] instead of [frame, frame].
+        odds = tf.exp(scores - tf.reduce_max(scores, axis=-1, keepdims=True))
+        y = (odds @ value) / tf.reduce_sum(odds, axis=-1, keepdims=True)
+        y = tf.transpose(y, [0, 2, 1, 3])
         return self._dense(f"{layer}/attention/out_proj", tf.reshape(y, tf.shape(x)))
 
     def _heads(self, x: tf.Tensor) -> tf.Tensor:
@@ -191,7 +240,13 @@ class Wav2Vec2:
         return self._dense(f"{layer}/feed_forward/output_dense", x)
 
     def _dense(self, name: str, x: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(x, self._weights[f"{name}/kernel"]) + self._weights[f"{name}/bias"]
+        kernel = self._weights[f"{name}/kernel"]
+        y = tf.cast(tf.matmul(tf.cast(x, kernel.dtype), kernel), tf.float32)
+        return y + self._weights[f"{name}/bias"]
+
+    def _convolution(self, name: str, x: tf.Tensor, stride: int) -> tf.Tensor:
+        kernel = self._weights[f"{name}/kernel"]
+        return tf.cast(tf.nn.conv1d(tf.cast(x, kernel.dtype), kernel, stride, "VALID"), tf.float32)
 
     def _layer_norm(self, name: str, x: tf.Tensor, epsilon: float | None = None) -> tf.Tensor:
         epsilon = self.config.layer_norm_epsilon if epsilon is None else epsilon
