@@ -44,12 +44,13 @@ class Arrays(Protocol):
         ...
 
 
-def read_hugging_face(folder: Path) -> Wav2Vec2:
+def read_hugging_face(folder: Path, precision: str = "float32") -> Wav2Vec2:
     """Read the folder of a wav2vec 2.0 or HuBERT CTC checkpoint from Hugging Face.
 
     Args:
         folder: With `config.json`, `vocab.json`, `preprocessor_config.json` (if it is missing, the
             input is normalised) and either `model.safetensors` or `pytorch_model.bin`.
+        precision: As `Wav2Vec2` takes it.
 
     Raises:
         ModelError: A file is missing or cannot be read, the network is of an unsupported kind, or
@@ -72,10 +73,12 @@ def read_hugging_face(folder: Path) -> Wav2Vec2:
     prefix = f"{settings['model_type']}."
     expected = {name: hugging_face_name(name, prefix, arrays.shapes()) for name in config.shapes()}
     weights = _Weights(arrays, config, expected, transposed=True, where=folder)
-    return Wav2Vec2(config, labels, weights, name=folder.resolve().name)
+    return Wav2Vec2(config, labels, weights, name=folder.resolve().name, precision=precision)
 
 
-def read_saved_model(path: Path, config: Wav2Vec2Config = PUBLISHED_CONFIG) -> Wav2Vec2:
+def read_saved_model(
+    path: Path, config: Wav2Vec2Config = PUBLISHED_CONFIG, precision: str = "float32"
+) -> Wav2Vec2:
     """Read the weights of the published SavedModel, whose graph is not used.
 
     https://tfhub.dev/vasudevgupta7/wav2vec2-960h/1, made by
@@ -84,6 +87,7 @@ def read_saved_model(path: Path, config: Wav2Vec2Config = PUBLISHED_CONFIG) -> W
     Args:
         path: Its folder, or the `.tar.gz` of it that the card names.
         config: The shape of the network; a SavedModel does not tell.
+        precision: As `Wav2Vec2` takes it.
 
     Raises:
         ModelError: It cannot be read, or its variables are not those of `config`.
@@ -93,10 +97,10 @@ def read_saved_model(path: Path, config: Wav2Vec2Config = PUBLISHED_CONFIG) -> W
             _unpack(path, Path(folder))
             # There may be a folder in it.
             inside = next(Path(folder).rglob("saved_model.pb"), Path(folder) / "nothing").parent
-            return read_saved_model(inside, config)
+            return read_saved_model(inside, config, precision)
     expected = {name: published_name(name) for name in config.shapes()}
     weights = _Weights(_SavedVariables(path), config, expected, transposed=False, where=path)
-    return Wav2Vec2(config, WAV2VEC2_LABELS, weights, name=PUBLISHED_NAME)
+    return Wav2Vec2(config, WAV2VEC2_LABELS, weights, name=PUBLISHED_NAME, precision=precision)
 
 
 def is_published_form(folder: Path) -> bool:
