@@ -36,8 +36,9 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         default="auto",
         metavar="NAME_OR_PATH",
-        help="starter (in the package), or the folder of a checkpoint from Hugging Face or of a "
-        "SavedModel; default: auto",
+        help="a name that `streamer models` lists, ORGANISATION/NAME of a checkpoint on Hugging "
+        "Face, an address on TF-Hub, or the folder of a checkpoint or a SavedModel; default: auto, "
+        "wav2vec2-960h if it has been pulled, else starter",
     )
     speech.add_argument(
         "--jit-compile",
@@ -129,6 +130,8 @@ def parser() -> argparse.ArgumentParser:
     )
     devices.set_defaults(command="devices")
 
+    _add_models(commands, common)
+
     bench = commands.add_parser(
         "bench",
         parents=[speech, common],
@@ -147,6 +150,52 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
     bench.set_defaults(command="bench", shows_partials=True)
     return top
+
+
+def _add_models(commands: Any, common: argparse.ArgumentParser) -> None:
+    """The arguments of `streamer models`."""
+    models = commands.add_parser(
+        "models",
+        parents=[common],
+        help="models by name: list, pull, verify, path",
+        description="Models that can be used by name. Nothing is downloaded but by `pull`.",
+        epilog="They are kept in STREAMER_MODELS_DIR, or a folder of the user's cache; those of "
+        "Hugging Face in the cache of huggingface_hub. Without an action: list.",
+    )
+    models.set_defaults(command="models", action="list", json=False)
+    actions = models.add_subparsers(title="actions", metavar="ACTION")
+
+    listing = actions.add_parser(
+        "list", parents=[common], help="what there is, and what is on this machine"
+    )
+    listing.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    listing.set_defaults(action="list")
+
+    pull = actions.add_parser(
+        "pull",
+        parents=[common],
+        help="download a model",
+        description="Download a model, going on where an earlier attempt ended, check it, and "
+        "install it as a whole. What is here already is left alone.",
+    )
+    pull.add_argument(
+        "name", metavar="NAME", help="of the list, ORGANISATION/NAME on Hugging Face, or an address"
+    )
+    pull.add_argument(
+        "--from",
+        dest="source",
+        metavar="URL",
+        help="download the archive of wav2vec2-960h from here, a mirror of your own perhaps",
+    )
+    pull.set_defaults(action="pull")
+
+    verify = actions.add_parser(
+        "verify", parents=[common], help="compare a model's files with their checksums"
+    )
+    path = actions.add_parser("path", parents=[common], help="print where a model is")
+    for action, name in ((verify, "verify"), (path, "path")):
+        action.add_argument("name", metavar="NAME")
+        action.set_defaults(action=name)
 
 
 def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import faulthandler
 import functools
 import json
+import logging
 import math
 import os
 import signal
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     if options.verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
+    logging.getLogger("streamer").handlers = [_Warnings(logging.WARNING)]
     try:
         if check := getattr(options, "check", None):
             check(options)
@@ -108,6 +110,7 @@ def _captions(options: argparse.Namespace) -> int:
         say(
             f"Listening to {what}; the first words take a while, the model is loading. Ctrl-C ends."
         )
+        _hint_at_better_model(options)
         for event in transcriber:
             outputs.write(event)
     if interruption.happened:
@@ -160,10 +163,37 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
+def _models(options: argparse.Namespace) -> int:
+    from streamer.models_command import ACTIONS
+
+    return ACTIONS[options.action](options)
+
+
 def _load(options: argparse.Namespace) -> CompiledModel:
     from streamer import models
 
-    return models.load(options.model, jit_compile=options.jit_compile)
+    model = models.load(options.model, jit_compile=options.jit_compile)
+    _hint_at_better_model(options)
+    return model
+
+
+def _hint_at_better_model(options: argparse.Namespace) -> None:
+    """Say how to get the full model, to who uses the small one without having asked for it."""
+    from streamer.models import store
+    from streamer.models.catalogue import STARTER, WAV2VEC2_960H
+
+    if options.model == "auto" and store.default() == STARTER:
+        say(
+            f"Using {STARTER}, the small model in the package; `streamer models pull "
+            f"{WAV2VEC2_960H}` gets the full one, once."
+        )
+
+
+class _Warnings(logging.Handler):
+    """Says what the library warns of."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
 
 
 def _events(source: File | Pipe, options: argparse.Namespace) -> Iterator[Event]:
@@ -247,4 +277,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "transcribe": _transcribe,
     "devices": _devices,
     "bench": _bench,
+    "models": _models,
 }

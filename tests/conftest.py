@@ -23,6 +23,13 @@ settings.register_profile("streamer", derandomize=True, deadline=None)
 settings.load_profile("streamer")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_pulled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The tests do not see, nor touch, what is in the caches of who runs them."""
+    for variable in ("STREAMER_MODELS_DIR", "TFHUB_CACHE_DIR", "HF_HOME"):
+        os.environ[variable] = str(tmp_path_factory.mktemp(variable.lower()))
+
+
 @pytest.fixture(scope="session")
 def starter() -> CompiledModel:
     """The model in the package, compiled once for all tests."""

@@ -34,7 +34,7 @@ from streamer.cli import main
 from streamer.models.compiled import CompiledModel
 
 FIRST = "GOOD MORNING AND THANK YOU ALL FOR COMING"
-COMMANDS = ("captions", "transcribe", "devices", "bench")
+COMMANDS = ("captions", "transcribe", "devices", "bench", "models")
 
 
 def run(

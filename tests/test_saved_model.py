@@ -100,5 +100,5 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["no-such-model", "tests"])
 def test_a_model_that_does_not_exist_is_refused(name: str) -> None:
-    with pytest.raises(ModelError, match=r"Expected 'starter', or a folder with config\.json"):
+    with pytest.raises(ModelError, match=r"Expected a name .*, or a folder with config\.json"):
         models.load(name)

@@ -1,21 +1,26 @@
 """Acoustic models: raw waveforms and valid lengths in, log-probabilities and valid frames out.
 
-`load` finds one by name or path and puts it behind fixed shapes. TensorFlow is imported by it and
-not before: that takes seconds, in which a microphone can already listen.
+`load` finds one by name or path, through `store`, and puts it behind fixed shapes. TensorFlow is
+imported by it and not before: that takes seconds, in which a microphone can already listen.
 """
 
 from __future__ import annotations
 
 import ctypes
 import importlib.util
+import logging
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamer.config import to_samples
 from streamer.errors import ModelError
+from streamer.models import store
+from streamer.models.catalogue import STARTER
+from streamer.models.unpacking import unpack
 
 if TYPE_CHECKING:
     from streamer.models.compiled import AcousticModel, CompiledModel
@@ -26,55 +31,82 @@ BUCKETS_S = (4.0, 8.0, 15.375)
 # From `scripts/measure_buckets` on two busy cores: time grows with the length, and partials take a
 # tenth less than with the best four lengths, a third less than with the best two.
 WAV2VEC2_BUCKETS_S = (2.0, 4.0, 6.0, 11.0, 15.375)
+AS_PUBLISHED = "@published"  # behind the name of a model whose own graph is to be run
+
+logger = logging.getLogger(__name__)
 
 
 def load(name: str | Path = "auto", *, jit_compile: bool | None = None) -> CompiledModel:
-    """Load a model by its name or path; nothing is compiled yet.
+    """Load a model by its name or path; nothing is compiled yet, and nothing is ever downloaded.
+
+    A model that pays for its padding says so in a warning of the logger `streamer.models`.
 
     Args:
-        name: `auto` or `starter` for the model in the package; or the folder of a wav2vec 2.0 or
-            HuBERT CTC checkpoint from Hugging Face; or the folder of a SavedModel. A SavedModel
-            with the variables of the published wav2vec2-960h, also as a `.tar.gz`, gives its
-            weights to our own graph; any other is run as it is.
+        name: A name that `streamer.models.store` knows, or the folder of a wav2vec 2.0 or HuBERT
+            CTC checkpoint from Hugging Face, or the folder or `.tar.gz` of a SavedModel. `auto` is
+            wav2vec2-960h if it has been pulled, else `starter`. A SavedModel with the variables of
+            the published wav2vec2-960h gives its weights to our own graph, unless its name has
+            `@published` behind it; any other is run as it is.
         jit_compile: Whether XLA compiles it; None leaves it to the model.
 
     Raises:
-        ModelError: There is no such model, or it cannot be read.
+        ModelError: There is no such model on this machine, or it cannot be read.
     """
-    path = Path(name)
-    in_package = str(name) in ("auto", "starter")
-    is_checkpoint = (path / "config.json").is_file()
-    is_saved_model = (path / "saved_model.pb").is_file()
-    is_archive = path.is_file() and path.name.endswith((".tar.gz", ".tgz"))
-    if not (in_package or is_checkpoint or is_saved_model or is_archive):
-        found = "a folder with neither" if path.is_dir() else "nothing of the kind"
-        raise ModelError(
-            "Expected 'starter', or a folder with config.json (a checkpoint from Hugging Face) or "
-            f"saved_model.pb as the model, found {found}: {name}"
-        )
-    _import_tensorflow()
-    from streamer.models import checkpoints
-    from streamer.models.compiled import CompiledModel
-
-    model: AcousticModel
-    buckets_s: Sequence[float] = BUCKETS_S
-    if in_package:
+    plain_name = str(name).removesuffix(AS_PUBLISHED)
+    if plain_name == "auto":
+        plain_name = store.default()
+    if plain_name == STARTER:
+        import_tensorflow()
         from streamer.models.starter import Starter
 
-        model = Starter.from_package()
-    elif is_checkpoint:
-        model, buckets_s = checkpoints.read_hugging_face(path), WAV2VEC2_BUCKETS_S
-    elif is_archive or checkpoints.is_published_form(path):
-        model, buckets_s = checkpoints.read_saved_model(path), WAV2VEC2_BUCKETS_S
+        model: AcousticModel = Starter.from_package()
+        buckets: Sequence[int] = [to_samples(seconds) for seconds in BUCKETS_S]
     else:
-        from streamer.models.saved_model import SavedModel
+        found = store.find(plain_name)
+        model, buckets = _read(found.path, found.name, str(name).endswith(AS_PUBLISHED))
+    from streamer.models.compiled import CompiledModel
 
-        model = SavedModel(path)
-    buckets = [to_samples(seconds) for seconds in buckets_s]
     return CompiledModel(model, buckets, jit_compile=jit_compile)
 
 
-def _import_tensorflow() -> None:
+def _read(path: Path, name: str, is_as_published: bool) -> tuple[AcousticModel, Sequence[int]]:
+    """Read what is at a path; returns it with the lengths in samples to compile it for.
+
+    Raises:
+        ModelError: It is no model, or cannot be read.
+    """
+    if path.is_file() and path.name.endswith((".tar.gz", ".tgz")):
+        with tempfile.TemporaryDirectory(prefix="streamer-") as folder:
+            return _read(unpack(path, Path(folder) / "model"), name, is_as_published)
+    is_checkpoint = (path / "config.json").is_file()
+    if not (is_checkpoint or (path / "saved_model.pb").is_file()):
+        found = "a folder with neither" if path.is_dir() else "nothing of the kind"
+        raise ModelError(
+            "Expected a name that `streamer models` lists, or a folder with config.json (a "
+            "checkpoint from Hugging Face) or saved_model.pb as the model, found "
+            f"{found}: {path}"
+        )
+    import_tensorflow()
+    from streamer.models import checkpoints, saved_model
+
+    wav2vec2_buckets = [to_samples(seconds) for seconds in WAV2VEC2_BUCKETS_S]
+    is_published_form = not is_checkpoint and checkpoints.is_published_form(path)
+    if is_as_published and not is_published_form:
+        raise ModelError(
+            f"Expected the published wav2vec2-960h before {AS_PUBLISHED}, found another model: "
+            f"{path}"
+        )
+    if is_checkpoint:
+        return checkpoints.read_hugging_face(path, name=name), wav2vec2_buckets
+    if is_published_form and not is_as_published:
+        return checkpoints.read_saved_model(path), wav2vec2_buckets
+    model = saved_model.published(path) if is_as_published else saved_model.read(path, name)
+    if model.caveat is not None:
+        logger.warning(model.caveat)
+    return model, [model.length] if model.length else [to_samples(seconds) for seconds in BUCKETS_S]
+
+
+def import_tensorflow() -> None:
     """Import TensorFlow with little chatter, and without stopping the other threads."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" not in sys.modules:

@@ -7,8 +7,6 @@ never in memory twice. A variable that is missing, left over or of the wrong sha
 from __future__ import annotations
 
 import json
-import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +17,13 @@ import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from streamer.errors import ModelError
+from streamer.models.catalogue import WAV2VEC2_960H
 from streamer.models.labels import WAV2VEC2_LABELS, Labels
 from streamer.models.wav2vec2 import Wav2Vec2
 from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 Array = npt.NDArray[Any]
 
-PUBLISHED_NAME = "wav2vec2-960h"
 PUBLISHED_CONFIG = Wav2Vec2Config()
 # What training leaves in a checkpoint and recognition has no use for: the vector that masked
 # frames were replaced with.
@@ -44,13 +42,16 @@ class Arrays(Protocol):
         ...
 
 
-def read_hugging_face(folder: Path, precision: str = "float32") -> Wav2Vec2:
+def read_hugging_face(
+    folder: Path, precision: str = "float32", *, name: str | None = None
+) -> Wav2Vec2:
     """Read the folder of a wav2vec 2.0 or HuBERT CTC checkpoint from Hugging Face.
 
     Args:
         folder: With `config.json`, `vocab.json`, `preprocessor_config.json` (if it is missing, the
             input is normalised) and either `model.safetensors` or `pytorch_model.bin`.
         precision: As `Wav2Vec2` takes it.
+        name: What to call it; None is the folder's name.
 
     Raises:
         ModelError: A file is missing or cannot be read, the network is of an unsupported kind, or
@@ -73,11 +74,12 @@ def read_hugging_face(folder: Path, precision: str = "float32") -> Wav2Vec2:
     prefix = f"{settings['model_type']}."
     expected = {name: hugging_face_name(name, prefix, arrays.shapes()) for name in config.shapes()}
     weights = _Weights(arrays, config, expected, transposed=True, where=folder)
-    return Wav2Vec2(config, labels, weights, name=folder.resolve().name, precision=precision)
+    name = name or folder.resolve().name
+    return Wav2Vec2(config, labels, weights, name=name, precision=precision)
 
 
 def read_saved_model(
-    path: Path, config: Wav2Vec2Config = PUBLISHED_CONFIG, precision: str = "float32"
+    folder: Path, config: Wav2Vec2Config | None = None, precision: str = "float32"
 ) -> Wav2Vec2:
     """Read the weights of the published SavedModel, whose graph is not used.
 
@@ -85,22 +87,30 @@ def read_saved_model(
     https://github.com/thevasudevgupta/gsoc-wav2vec2/blob/main/src/export2hub.py
 
     Args:
-        path: Its folder, or the `.tar.gz` of it that the card names.
-        config: The shape of the network; a SavedModel does not tell.
+        folder: Its folder.
+        config: The shape of the network; a SavedModel does not tell. None is the published one.
         precision: As `Wav2Vec2` takes it.
 
     Raises:
         ModelError: It cannot be read, or its variables are not those of `config`.
     """
-    if path.is_file():
-        with tempfile.TemporaryDirectory(prefix="streamer-") as folder:
-            _unpack(path, Path(folder))
-            # There may be a folder in it.
-            inside = next(Path(folder).rglob("saved_model.pb"), Path(folder) / "nothing").parent
-            return read_saved_model(inside, config, precision)
+    config = config or PUBLISHED_CONFIG
+    weights = _published_weights(folder, config)
+    return Wav2Vec2(config, WAV2VEC2_LABELS, weights, name=WAV2VEC2_960H, precision=precision)
+
+
+def check_published(folder: Path) -> None:
+    """Check the names and shapes of the variables of the published SavedModel.
+
+    Raises:
+        ModelError: It cannot be read, or has others.
+    """
+    _published_weights(folder, PUBLISHED_CONFIG)
+
+
+def _published_weights(folder: Path, config: Wav2Vec2Config) -> _Weights:
     expected = {name: published_name(name) for name in config.shapes()}
-    weights = _Weights(_SavedVariables(path), config, expected, transposed=False, where=path)
-    return Wav2Vec2(config, WAV2VEC2_LABELS, weights, name=PUBLISHED_NAME, precision=precision)
+    return _Weights(_SavedVariables(folder), config, expected, transposed=False, where=folder)
 
 
 def is_published_form(folder: Path) -> bool:
@@ -323,13 +333,3 @@ def _read_labels(folder: Path, config: Mapping[str, Any], n_labels: int) -> Labe
         blank=blank,
         word_boundary=vocabulary.get(tokenizer.get("word_delimiter_token", "|")),
     )
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack a `.tar.gz` of a SavedModel."""
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            # Refuses links and paths that lead out of the folder.
-            tar.extractall(folder, filter="data")
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise ModelError(f"{archive} cannot be unpacked: {error}. Download it again.") from error
