@@ -33,9 +33,12 @@ class Row:
 
 def _rows() -> Iterator[Row]:
     """What is in the catalogue, and what else was pulled from an address."""
+    path: Path | None
     for entry in CATALOGUE:
-        origin = store.origin_of(entry.name)
-        path = None if origin is None else origin.path()
+        try:
+            path = store.find(entry.name).path
+        except ModelError:
+            path = None
         yield Row(
             name=entry.name,
             n_bytes=entry.n_bytes,
@@ -70,8 +73,8 @@ def _list(options: argparse.Namespace) -> int:
         print(f"{mark} {row.name:{width}}  {_size(row.n_bytes):>7}  {row.licence or ''}".rstrip())
         print(f"    {row.purpose}")
     print(
-        "* is on this machine. `streamer models pull NAME` gets the others, and any wav2vec 2.0\n"
-        "or HuBERT checkpoint with CTC on Hugging Face as ORGANISATION/NAME."
+        "* is on this machine. `streamer models pull NAME` gets the others, and any\n"
+        "wav2vec 2.0 or HuBERT checkpoint with CTC on Hugging Face (ORGANISATION/NAME)."
     )
     return 0
 

@@ -48,7 +48,7 @@ def test_no_path_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     archive = pack(tmp_path / "model.tar.gz", GRAPH, (name, b"escaped"))
     with pytest.raises(ModelError, match="leads out of its folder"):
         unpack(archive, tmp_path / "model")
-    assert [path for path in tmp_path.rglob("*escaped*")] == []
+    assert list(tmp_path.rglob("*escaped*")) == []
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_no_path_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
 )
 def test_only_files_and_folders_are_unpacked(tmp_path: Path, member: tarfile.TarInfo) -> None:
     archive = pack(tmp_path / "model.tar.gz", GRAPH, member)
-    with pytest.raises(ModelError, match="neither a file nor a folder|no .tar.gz or is damaged"):
+    with pytest.raises(ModelError, match=r"neither a file nor a folder|no \.tar.gz or is damaged"):
         unpack(archive, tmp_path / "model")
     assert not (tmp_path / "model" / "special").exists()
 
@@ -108,7 +108,7 @@ def test_a_damaged_or_truncated_archive_is_refused_wherever_the_damage_is(tmp_pa
     damaged.append(whole[:-8] + checksum + whole[-7:])  # only the checksum
     for number, contents in enumerate(damaged):
         archive.write_bytes(contents)
-        with pytest.raises(ModelError, match="no .tar.gz or is damaged"):
+        with pytest.raises(ModelError, match=r"no \.tar.gz or is damaged"):
             unpack(archive, tmp_path / str(number))
 
 
@@ -118,5 +118,5 @@ def test_a_tar_that_ends_too_early_inside_a_whole_gzip_is_refused(tmp_path: Path
         tar = file.read()
     with gzip.open(archive, "wb") as file:
         file.write(tar[:50_000])
-    with pytest.raises(ModelError, match="no .tar.gz or is damaged"):
+    with pytest.raises(ModelError, match=r"no \.tar.gz or is damaged"):
         unpack(archive, tmp_path / "model")

@@ -107,7 +107,7 @@ def _receive(
     """Append the body of a response, of which `n_bytes` of `total` are here already."""
     pace = Pace(time.monotonic())
     on_progress(n_bytes, total)
-    with part.open("ab") as file:
+    with part.open("ab", buffering=0) as file:  # What has arrived is kept, even if this is killed.
         while data := _piece(response):
             file.write(data)
             n_bytes += len(data)

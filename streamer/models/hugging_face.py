@@ -45,17 +45,13 @@ class Repository:
     def path(self) -> Path | None:
         """Its folder in the cache, if all that is needed is there.
 
-        Without `huggingface_hub` nothing is known to be there.
+        Raises:
+            ModelError: `huggingface_hub` is not installed.
         """
-        try:
-            hub = _hub()
-        except ModelError:
-            return None
-        if all(self._cached(hub, name) for name in NEEDED) and any(
-            self._cached(hub, name) for name in WEIGHTS
-        ):
-            return self._cached(hub, NEEDED[0]).parent  # type: ignore[union-attr]
-        return None
+        needed = [self._cached(name) for name in NEEDED]
+        weights = [self._cached(name) for name in WEIGHTS]
+        is_complete = None not in needed and any(weights)
+        return needed[0].parent if is_complete and needed[0] else None
 
     def pull(self, _say: Callable[[str], object], _on_progress: Progress) -> Path:
         """Download what is needed of it; `huggingface_hub` resumes, locks and shows progress.
@@ -74,6 +70,15 @@ class Repository:
             )
         except ModelError:
             raise
+        except hub.errors.GatedRepoError as error:
+            raise ModelError(
+                f"{self.name} is given only to who has asked for it: see "
+                f"https://huggingface.co/{self.name}, and log in with `hf auth login`."
+            ) from error
+        except hub.errors.RepositoryNotFoundError as error:
+            raise ModelError(
+                f"There is no repository {self.name} on Hugging Face, or it is private."
+            ) from error
         except Exception as error:  # Which ones depends on the HTTP library of its version.
             # Its messages have paragraphs; the first line says what happened.
             what = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -90,7 +95,6 @@ class Repository:
         Raises:
             ModelError: It is not here, is damaged, or has no checksums.
         """
-        _hub()
         folder = self.path()
         if folder is None:
             raise ModelError(f"{self.name} is not on this machine: `streamer models pull` it.")
@@ -118,8 +122,8 @@ class Repository:
             )
         return [*NEEDED, *(name for name in OPTIONAL if name in there), weights[0]]
 
-    def _cached(self, hub: ModuleType, name: str) -> Path | None:
-        found = hub.try_to_load_from_cache(self.name, name, revision=self._revision)
+    def _cached(self, name: str) -> Path | None:
+        found = _hub().try_to_load_from_cache(self.name, name, revision=self._revision)
         return Path(found) if isinstance(found, str) else None
 
 
