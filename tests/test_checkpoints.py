@@ -255,6 +255,27 @@ def test_an_archive_of_it_is_read(published, weights, tmp_path, monkeypatch, ins
     np.testing.assert_allclose(found, log_probs(ours, noise())[0], atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["{}@published", "hub:{}@published"])
+def test_the_published_graph_runs_as_its_users_run_it(published, caplog, name):
+    """They normalise the sound, pad it with zeros, and give it to the graph."""
+    model = models.load(name.format(published))
+    assert (model.name, model.buckets) == ("wav2vec2-960h@published", (N_SAMPLES,))
+    wave = 0.3 + noise(6_000)
+    padded = np.zeros((1, N_SAMPLES), np.float32)
+    padded[:, :6_000] = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-5)
+    signature = tf.saved_model.load(str(published)).signatures["wav2vec2"]
+    (logits,) = signature(tf.constant(padded)).values()
+    n_frames = (6_000 - 400) // 320 + 1
+    expected = tf.nn.log_softmax(logits).numpy()[0, :n_frames]
+    np.testing.assert_allclose(model.log_probs(wave[0]), expected, rtol=1e-4, atol=1e-4)
+    assert "always computes 0.5 s of sound" in caplog.text
+
+
+def test_the_published_graph_of_another_model_cannot_be_run(folder):
+    with pytest.raises(ModelError, match="Expected the published wav2vec2-960h before @published"):
+        models.load(f"{folder}@published")
+
+
 def test_variables_that_do_not_fit_are_named_as_they_are_stored(published):
     larger = dataclasses.replace(TINY, n_layers=3, n_labels=33)
     with pytest.raises(ModelError) as caught:

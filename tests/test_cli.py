@@ -143,7 +143,7 @@ def test_a_standard_input_that_is_closed_is_said_in_one_line() -> None:
 
 
 def test_a_broken_sample_is_said_after_what_came_before_it(folder: Path) -> None:
-    done = run("transcribe", "broken.wav", cwd=folder)
+    done = run("transcribe", "broken.wav", "--model", "starter", cwd=folder)
     assert done.returncode == 1
     assert done.stdout.decode().splitlines() == [FIRST]
     (line,) = done.stderr.decode().splitlines()
@@ -175,7 +175,8 @@ def test_good_recordings_in_a_list_are_transcribed_and_standard_input_is_one_of_
 ) -> None:
     paths = ["first.wav", "missing.wav", "-", "text.wav", "second.flac"]
     stdin = (folder / "first.wav").read_bytes()
-    done = run("transcribe", *paths, "--format", "jsonl", stdin=stdin, cwd=folder)
+    command = ["transcribe", *paths, "--format", "jsonl", "--model", "starter"]
+    done = run(*command, stdin=stdin, cwd=folder)
     assert done.returncode == 1
     complaints = done.stderr.decode().splitlines()
     assert [line.split(":")[1].strip() for line in complaints] == ["missing.wav", "text.wav"]
@@ -199,7 +200,7 @@ def test_raw_pcm_on_standard_input_is_the_same_text_as_the_file() -> None:
     stereo = np.stack([first()] * 2, axis=1)
     raw = np.round(stereo * 32768).astype("<i2").tobytes()
     form = ["--rate", "16000", "--channels", "2", "--encoding", "s16"]
-    done = run("transcribe", "-", *form, stdin=raw)
+    done = run("transcribe", "-", "--model", "starter", *form, stdin=raw)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode() == FIRST + "\n"
 
@@ -221,8 +222,9 @@ def event_of(thing: dict[str, Any]) -> Event:
 
 @pytest.fixture
 def _loaded(starter: CompiledModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands of this process use the model of the other tests."""
+    """The commands of this process use the model of the other tests, as if it were the full one."""
     monkeypatch.setattr(models, "load", lambda *_, **__: starter)
+    monkeypatch.setattr(models.store, "default", lambda: "wav2vec2-960h")
 
 
 @pytest.mark.usefixtures("_loaded")

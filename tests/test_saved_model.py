@@ -102,3 +102,92 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_model_that_does_not_exist_is_refused(name: str) -> None:
     with pytest.raises(ModelError, match=r"Expected a name .*, or a folder with config\.json"):
         models.load(name)
+
+
+# Without a valid length
+
+
+class Unmasked(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
+    """Writes `a` for each frame that is louder than the whole input is on average: padding counts.
+
+    Its frames overlap: one for `HOP` samples, each sees half as many more.
+    """
+
+    def __init__(self, n_samples: int | None, n_labels: int = len(LABELS)) -> None:
+        super().__init__()
+        spec = tf.TensorSpec([None, n_samples], tf.float32, name="speech")
+        self._n_labels = n_labels
+        self.listen = tf.function(self._listen, input_signature=[spec])
+
+    def _listen(self, speech: tf.Tensor) -> tf.Tensor:
+        seen = tf.signal.frame(tf.abs(speech), HOP + HOP // 2, HOP)
+        mean = tf.reduce_mean(tf.abs(speech), axis=1)[:, tf.newaxis]
+        is_loud = tf.cast(tf.reduce_mean(seen, axis=-1) > mean, tf.int32)
+        return {"logits": 9.0 * tf.one_hot(2 * is_loud, self._n_labels)}
+
+
+def export_unmasked(folder: Path, n_samples: int | None, **settings: object) -> Path:
+    network = Unmasked(n_samples)
+    export(folder, network, anything=network.listen)
+    (folder / "labels.json").write_text(json.dumps(LABELS))
+    (folder / "streamer.json").write_text(json.dumps(settings))
+    return folder
+
+
+def half_loud(n_samples: int) -> np.ndarray:
+    samples = np.full(n_samples, 0.01, np.float32)
+    samples[: n_samples // 2] = 0.1
+    return samples
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_fixed_length_is_the_one_bucket_and_only_valid_frames_come_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, jit_compile: bool
+) -> None:
+    folder = export_unmasked(tmp_path / "fixed", 20_000)
+    model = models.load(folder, jit_compile=jit_compile)
+    assert model.buckets == (20_000,)
+    assert model.name == "fixed"
+    assert caplog.messages == [
+        "fixed always computes 1.25 s of sound, however short it is; what is shorter is padded, "
+        "and the padding is heard as silence, which costs accuracy."
+    ]
+    whole = model.log_probs(half_loud(20_000))
+    np.testing.assert_allclose(np.exp(whole).sum(axis=1), 1.0, rtol=1e-5)
+    assert whole.argmax(axis=1).tolist() == [2] * 25 + [0] * (len(whole) - 25)
+    # One length does not tell how far frames are apart, but for less than a frame at its end.
+    assert abs(model.grid.start_of(48) - (48 * HOP + HOP // 4)) < HOP
+    assert len(model.log_probs(half_loud(10_000))) == 24
+    assert len(model.log_probs(np.zeros(100, np.float32))) == 0
+
+
+def test_any_length_is_run_in_buckets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = models.load(export_unmasked(tmp_path / "any", None))
+    assert model.buckets == tuple(round(16_000 * seconds) for seconds in models.BUCKETS_S)
+    assert model.grid.hop == HOP
+    assert caplog.messages[0].startswith("any takes no valid length; what is shorter is padded")
+    assert len(model.log_probs(half_loud(10_000))) == 24
+
+
+def test_its_input_is_normalised_when_it_says_so(tmp_path: Path) -> None:
+    class Copies(tf.Module):  # type: ignore[misc]
+        """Gives back its input, as frames of one sample and the logit of `a`."""
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 16_000], tf.float32, name="x")])
+        def __call__(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"y": tf.pad(x[..., tf.newaxis], [[0, 0], [0, 0], [2, 1]])}
+
+    folder = export(tmp_path / "copies", Copies())
+    (folder / "labels.json").write_text(json.dumps(LABELS))
+    sound = 0.2 + 0.1 * np.random.default_rng(0).standard_normal(9_000).astype(np.float32)
+    for normalise, expected in ((False, sound), (True, (sound - sound.mean()) / sound.std())):
+        (folder / "streamer.json").write_text(json.dumps({"normalise": normalise}))
+        log_probs = models.load(folder).log_probs(sound)
+        np.testing.assert_allclose(log_probs[:, 2] - log_probs[:, 0], expected, atol=1e-2)
+
+
+def test_labels_have_to_fit_it_as_well(tmp_path: Path) -> None:
+    folder = export_unmasked(tmp_path / "fixed", 20_000)
+    (folder / "labels.json").unlink()
+    with pytest.raises(ModelError, match=r"4 outputs but 32 labels.*labels\.json"):
+        models.load(folder)
