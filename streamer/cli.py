@@ -184,8 +184,8 @@ def _hint_at_better_model(options: argparse.Namespace) -> None:
 
     if options.model == "auto" and store.default() == STARTER:
         say(
-            f"Using {STARTER}, the small model in the package; `streamer models pull "
-            f"{WAV2VEC2_960H}` gets the full one, once."
+            f"This is {STARTER}, the small model; `streamer models pull {WAV2VEC2_960H}` gets the "
+            "full one."
         )
 
 

@@ -133,15 +133,18 @@ class _Progress:
             self._bar.close()
 
     def say(self, message: str) -> None:
-        """Tell the user something, above the bar."""
-        with tqdm.external_write_mode(sys.stderr):
-            say(message)
+        """Tell the user something; the bar begins anew."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        say(message)
 
     def update(self, n_bytes: int, total: int | None) -> None:
         """So many bytes are here."""
         if self._bar is None:
             self._bar = tqdm(
                 desc=self._name,
+                initial=n_bytes,  # What was here before says nothing of the speed.
                 unit="B",
                 unit_scale=True,
                 leave=False,

@@ -114,7 +114,7 @@ def test_a_pulled_checkpoint_is_found_loaded_and_verified(
     web: Web, user: User, files: dict[str, bytes]
 ) -> None:
     publish(web, files)
-    assert "is not on this machine" in user.runs("models", "path", NAME, status=1)
+    assert "is no folder on this machine, nor" in user.runs("models", "path", NAME, status=1)
     assert web.requests == []  # Nothing is asked for but by `pull`.
 
     said = user.runs("models", "pull", NAME)

@@ -253,9 +253,10 @@ def test_sources_are_tried_in_turn(
     web.serve("/1.tar.gz", published[:-1000])  # The first does not exist.
     web.serve("/2.tar.gz", published)
     assert main(["models", "pull", NAME]) == 0
-    first, second, ready = capsys.readouterr().err.splitlines()
+    first, arrived, second, again, ready = capsys.readouterr().err.splitlines()
     assert "fails (HTTP 404 Not Found); trying another source" in first
     assert "or is damaged" in second
+    assert "has arrived; unpacking and checking it" in arrived == again
     assert "is ready" in ready
     assert names_in(cache) == [NAME]
 
@@ -352,7 +353,7 @@ def test_a_full_disk_is_one_clear_sentence(
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert pulling.returncode == 1
-    (message,) = pulling.stderr.splitlines()
+    message = pulling.stderr.splitlines()[-1]
     assert "does not fit on the disk" in message
     assert "set STREAMER_MODELS_DIR" in message
     assert not any(name.endswith((".gz", ".unpacking")) for name in names_in(cache))
@@ -368,6 +369,17 @@ def test_a_folder_that_cannot_be_written_to_is_said(
     monkeypatch.setenv("STREAMER_MODELS_DIR", str(tmp_path / "file" / "models"))
     assert main(["models", "pull", NAME]) == 1
     assert "Set STREAMER_MODELS_DIR to a folder that can be written to" in complaint(capsys)
+
+
+def test_a_folder_of_somebody_else_is_not_touched(
+    web: Web, published: bytes, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (cache / NAME).mkdir(parents=True)
+    (cache / NAME / "notes.txt").touch()
+    assert main(["models", "pull", NAME, "--from", web.serve("/0", published)]) == 1
+    assert "is in the way: it holds no SavedModel" in complaint(capsys)
+    assert web.requests == []
+    assert names_in(cache / NAME) == ["notes.txt"]
 
 
 @pytest.mark.parametrize(

@@ -134,11 +134,17 @@ class Archive:
     def _pull(self, say: Callable[[str], object], on_progress: Progress) -> Path:
         from streamer.models.download import DownloadError, download, forget
 
+        if self._folder.exists():  # It may be anybody's.
+            raise ModelError(
+                f"{self._folder} is in the way: it holds no SavedModel. Remove it, and pull "
+                f"{self.name} again."
+            )
         part = self._folder.with_name(f"{self._folder.name}.part")
         failures: dict[str, list[str]] = {}
         for source in self._sources:
             try:
                 download(source, part, on_progress)
+                say(f"{self.name} has arrived; unpacking and checking it.")
                 self._install(part, source)
             except ModelError as error:
                 reason = str(error).replace(str(part), "the archive").rstrip(".")
@@ -151,11 +157,9 @@ class Archive:
                 forget(part)
                 return self._folder
         reasons = "; ".join(f"{why} ({', '.join(hosts)})" for why, hosts in failures.items())
-        advice = (
-            "What has arrived is kept: pull it again to go on."
-            if part.exists()
-            else "Is this machine online? `--from URL` takes it from elsewhere."
-        )
+        advice = "`--from URL` takes it from elsewhere."
+        if part.exists():
+            advice = "What has arrived is kept: pull it again to go on."
         raise ModelError(f"{self.name} could not be pulled: {reasons}. {advice}")
 
     def _install(self, archive: Path, source: str) -> None:

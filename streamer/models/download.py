@@ -107,9 +107,10 @@ def _receive(
     """Append the body of a response, of which `n_bytes` of `total` are here already."""
     pace = Pace(time.monotonic())
     on_progress(n_bytes, total)
-    with part.open("ab", buffering=0) as file:  # What has arrived is kept, even if this is killed.
+    with part.open("ab") as file:
         while data := _piece(response):
             file.write(data)
+            file.flush()  # What has arrived is kept, even if this is killed.
             n_bytes += len(data)
             on_progress(n_bytes, total)
             if pace.is_too_slow(len(data), time.monotonic()):

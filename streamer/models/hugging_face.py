@@ -59,7 +59,7 @@ class Repository:
         Raises:
             ModelError: `huggingface_hub` is not installed, or fails.
         """
-        hub = _hub()
+        hub = self._hub()
         if not sys.stderr.isatty():
             hub.utils.disable_progress_bars()
         try:
@@ -123,17 +123,17 @@ class Repository:
         return [*NEEDED, *(name for name in OPTIONAL if name in there), weights[0]]
 
     def _cached(self, name: str) -> Path | None:
-        found = _hub().try_to_load_from_cache(self.name, name, revision=self._revision)
+        found = self._hub().try_to_load_from_cache(self.name, name, revision=self._revision)
         return Path(found) if isinstance(found, str) else None
 
-
-def _hub() -> ModuleType:
-    try:
-        return importlib.import_module("huggingface_hub")
-    except ImportError as error:
-        raise ModelError(
-            "Models from Hugging Face need one more package: `pip install huggingface_hub`."
-        ) from error
+    def _hub(self) -> ModuleType:
+        try:
+            return importlib.import_module("huggingface_hub")
+        except ImportError as error:
+            raise ModelError(
+                f"{self.name} is no folder on this machine, and what is on Hugging Face needs one "
+                "more package: `pip install huggingface_hub`."
+            ) from error
 
 
 def _is_intact(path: Path) -> bool:

@@ -102,10 +102,10 @@ def find(name: str) -> Found:
         return Found(path.resolve().name.removesuffix(".gz").removesuffix(".tar"), path)
     cached = origin.path()
     if cached is None:
-        raise ModelError(
-            f"The model {origin.name} is not on this machine; "
-            f"`streamer models pull {origin.name}` downloads it."
-        )
+        what = f"{origin.name} is not on this machine"
+        if isinstance(origin, Repository):
+            what = f"{origin.name} is no folder on this machine, nor in the cache of Hugging Face"
+        raise ModelError(f"{what}; `streamer models pull {origin.name}` downloads it.")
     return Found(origin.name, cached)
 
 
