@@ -32,7 +32,8 @@ def captions(
     microphone: VirtualMicrophone, *arguments: str, program: str | None = None
 ) -> Iterator["subprocess.Popen[str]"]:
     """`streamer captions`, as somebody runs it in a pipe; or a program that does the same."""
-    command = ["-c", program] if program else ["-m", "streamer", "captions", "--format", "jsonl"]
+    command = ["-m", "streamer", "captions", "--format", "jsonl", "--model", "starter"]
+    command = ["-c", program] if program else command
     with subprocess.Popen(
         [sys.executable, *command, *arguments],
         env=microphone.environment,
