@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamer import __version__
-from streamer.config import PRESETS, Settings
+from streamer.config import PRECISIONS, PRESETS, Settings
 from streamer.errors import AudioError
 from streamer.sources.file import File
 from streamer.sources.pipe import ENCODINGS, Pipe
@@ -45,6 +45,13 @@ def parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         default=None,
         help="compile the model with XLA or not; default: as the model says",
+    )
+    speech.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="bfloat16 takes half the memory, and less time where the processor has instructions "
+        "for it; for wav2vec 2.0 and HuBERT; default: float32",
     )
     speech.add_argument(
         "--preset",
@@ -271,7 +278,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
     if options.end_silence is not None:
         changes["end_silence_s"] = options.end_silence
         changes["trailing_pad_s"] = min(Settings().trailing_pad_s, options.end_silence)
-    return Settings.preset(options.preset, jit_compile=options.jit_compile, **changes)
+    return Settings.preset(
+        options.preset, jit_compile=options.jit_compile, precision=options.precision, **changes
+    )
 
 
 def source_of(path: str, options: argparse.Namespace) -> File | Pipe:

@@ -172,7 +172,7 @@ def _models(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace) -> CompiledModel:
     from streamer import models
 
-    model = models.load(options.model, jit_compile=options.jit_compile)
+    model = models.load(options.model, jit_compile=options.jit_compile, precision=options.precision)
     _hint_at_better_model(options)
     return model
 

@@ -389,5 +389,5 @@ class Transcriber:
 def _found(model: str | Path | Model, settings: Settings) -> Model:
     """The model itself, loaded if it was only named."""
     if isinstance(model, str | Path):
-        return models.load(model, jit_compile=settings.jit_compile)
+        return models.load(model, jit_compile=settings.jit_compile, precision=settings.precision)
     return model

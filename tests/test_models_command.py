@@ -232,7 +232,6 @@ def test_the_model_in_the_package_needs_no_pulling(capsys: pytest.CaptureFixture
 def test_what_tensorflow_hub_has_downloaded_is_found(
     web: Web, loudness: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("tensorflow_hub", reason="with `pip install .[test]`")
     web.serve("/publisher/net/1?tf-hub-format=compressed", loudness)
     handle = f"{web.address}/publisher/net/1"
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "hub"))

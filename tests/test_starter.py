@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamer import models
 from streamer.audio import Samples
+from streamer.errors import ModelError
 from streamer.models.compiled import CompiledModel
 from streamer.models.starter import Starter
 
@@ -96,3 +98,8 @@ def test_warm_up_begins_with_the_shortest_and_ends_when_told(network: Starter) -
     model.warm_up(keep_going)
     assert asked == [(0, 3), (1, 3)]
     assert model.n_traces == 1
+
+
+def test_a_precision_that_it_does_not_have_is_refused() -> None:
+    with pytest.raises(ModelError, match="found starter, which computes in float32"):
+        models.load("starter", precision="bfloat16")

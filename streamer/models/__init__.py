@@ -29,14 +29,17 @@ if TYPE_CHECKING:
 # The longest is the published length of wav2vec2-960h.
 BUCKETS_S = (4.0, 8.0, 15.375)
 # From `scripts/measure_buckets` on two busy cores: time grows with the length, and partials take a
-# tenth less than with the best four lengths, a third less than with the best two.
-WAV2VEC2_BUCKETS_S = (2.0, 4.0, 6.0, 11.0, 15.375)
+# tenth less than with the best four lengths, a third less than with the best two. An utterance of
+# 8 s, with what is heard before and after it, is given 9.
+WAV2VEC2_BUCKETS_S = (2.0, 4.0, 6.0, 9.0, 15.375)
 AS_PUBLISHED = "@published"  # behind the name of a model whose own graph is to be run
 
 logger = logging.getLogger(__name__)
 
 
-def load(name: str | Path = "auto", *, jit_compile: bool | None = None) -> CompiledModel:
+def load(
+    name: str | Path = "auto", *, jit_compile: bool | None = None, precision: str = "float32"
+) -> CompiledModel:
     """Load a model by its name or path; nothing is compiled yet, and nothing is ever downloaded.
 
     A model that pays for its padding says so in a warning of the logger `streamer.models`.
@@ -48,6 +51,7 @@ def load(name: str | Path = "auto", *, jit_compile: bool | None = None) -> Compi
             the published wav2vec2-960h gives its weights to our own graph, unless its name has
             `@published` behind it; any other is run as it is.
         jit_compile: Whether XLA compiles it; None leaves it to the model.
+        precision: `float32`, or `bfloat16` for a wav2vec 2.0 or HuBERT in our own graph.
 
     Raises:
         ModelError: There is no such model on this machine, or it cannot be read.
@@ -63,13 +67,22 @@ def load(name: str | Path = "auto", *, jit_compile: bool | None = None) -> Compi
         buckets: Sequence[int] = [to_samples(seconds) for seconds in BUCKETS_S]
     else:
         found = store.find(plain_name)
-        model, buckets = _read(found.path, found.name, str(name).endswith(AS_PUBLISHED))
+        is_as_published = str(name).endswith(AS_PUBLISHED)
+        model, buckets = _read(found.path, found.name, is_as_published, precision)
     from streamer.models.compiled import CompiledModel
+    from streamer.models.wav2vec2 import Wav2Vec2
 
+    if precision != "float32" and not isinstance(model, Wav2Vec2):
+        raise ModelError(
+            f"Expected a wav2vec 2.0 or HuBERT for {precision}, found {model.name}, which computes "
+            "in float32."
+        )
     return CompiledModel(model, buckets, jit_compile=jit_compile)
 
 
-def _read(path: Path, name: str, is_as_published: bool) -> tuple[AcousticModel, Sequence[int]]:
+def _read(
+    path: Path, name: str, is_as_published: bool, precision: str
+) -> tuple[AcousticModel, Sequence[int]]:
     """Read what is at a path; returns it with the lengths in samples to compile it for.
 
     Raises:
@@ -77,7 +90,7 @@ def _read(path: Path, name: str, is_as_published: bool) -> tuple[AcousticModel, 
     """
     if path.is_file() and path.name.endswith((".tar.gz", ".tgz")):
         with tempfile.TemporaryDirectory(prefix="streamer-") as folder:
-            return _read(unpack(path, Path(folder) / "model"), name, is_as_published)
+            return _read(unpack(path, Path(folder) / "model"), name, is_as_published, precision)
     is_checkpoint = (path / "config.json").is_file()
     if not (is_checkpoint or (path / "saved_model.pb").is_file()):
         found = "a folder with neither" if path.is_dir() else "nothing of the kind"
@@ -97,9 +110,9 @@ def _read(path: Path, name: str, is_as_published: bool) -> tuple[AcousticModel, 
             f"{path}"
         )
     if is_checkpoint:
-        return checkpoints.read_hugging_face(path, name=name), wav2vec2_buckets
+        return checkpoints.read_hugging_face(path, precision, name=name), wav2vec2_buckets
     if is_published_form and not is_as_published:
-        return checkpoints.read_saved_model(path), wav2vec2_buckets
+        return checkpoints.read_saved_model(path, precision=precision), wav2vec2_buckets
     model = saved_model.published(path) if is_as_published else saved_model.read(path, name)
     if model.caveat is not None:
         logger.warning(model.caveat)

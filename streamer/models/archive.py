@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,10 +63,9 @@ class Archive:
 
     def path(self) -> Path | None:
         """Its folder in our cache, else in that of `tensorflow_hub`, else None."""
-        places = [self._folder]
-        if self._handle is not None:
-            places.append(hub_folder(self._handle))
-        return next((place for place in places if (place / "saved_model.pb").is_file()), None)
+        if (self._folder / "saved_model.pb").is_file():
+            return self._folder
+        return _in_hub_cache(self._handle) if self._handle is not None else None
 
     def pull(self, say: Callable[[str], object], on_progress: Progress) -> Path:
         """Download it, if it is not here, and install it as a whole.
@@ -189,13 +189,19 @@ def is_address(name: str) -> bool:
     return urlsplit(name).scheme in ("http", "https")
 
 
-def hub_folder(handle: str) -> Path:
-    """Where `tensorflow_hub` keeps the model of a handle, if it has ever downloaded it.
-
-    As `tensorflow_hub.resolve` does, which would download it, and takes seconds to be imported.
-    """
+def _in_hub_cache(handle: str) -> Path | None:
+    """Where `tensorflow_hub` has the model of a handle, if it has ever downloaded it."""
     cache = os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir()) / "tfhub_modules"
-    return Path(cache) / hashlib.sha1(handle.encode()).hexdigest()
+    # Asked for what it does not have, it would download it.
+    if not (Path(cache) / hashlib.sha1(handle.encode()).hexdigest() / "saved_model.pb").is_file():
+        return None
+    from streamer.models import import_tensorflow
+
+    import_tensorflow()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It imports the deprecated pkg_resources.
+        import tensorflow_hub
+    return Path(tensorflow_hub.resolve(handle))
 
 
 def _archive_of(handle: str) -> str:
