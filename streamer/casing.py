@@ -14,11 +14,13 @@ NAMES = set(
     "christmas easter "
     "africa african america american americans arabic asia asian australia australian berlin "
     "britain british canada canadian chinese christian christians dutch england english "
-    "englishman europe european france french german germans germany greece greek hebrew india "
+    "englishman englishmen europe european france french frenchman frenchmen german germans germany greece greek hebrew india "
     "indian indians ireland irish italian italy japan japanese jewish korean latin london mexican "
     "mexico norwegian paris portuguese roman romans russia russian russians scotland scottish "
-    "spain spanish swedish swiss welsh mister missus".split()
+    "spain spanish swedish swiss wales welsh mister missus mr mrs".split()
 )
+PAIRS = {("new", name) for name in ("york", "mexico", "zealand", "england", "jersey", "orleans")}
+PAIRS |= {("great", "britain"), ("united", "states"), ("united", "kingdom")}
 # These are months only where the words beside them say so.
 MONTHS = {"march", "may", "august"}
 BEFORE_MONTH = {"in", "of", "since", "during", "early", "late", "last"}
@@ -54,11 +56,21 @@ def _is_capital(phrase: Phrase, at: int) -> bool:
     word = phrase[at]
     stem = word.split("'")[0]
     if word == "a":
-        return _is_letter(phrase[at + 1]) and _is_letter(phrase[at + 2])  # "A B C".
+        others = (at - 1, at + 1) if _is_letter(phrase[at - 1]) else (at + 1, at + 2)
+        return all(_is_letter(phrase[other]) for other in others)  # "A B C".
     if stem in MONTHS:
         return phrase[at - 1] in BEFORE_MONTH or phrase[at + 1] in DAYS
-    is_name = phrase[at - 1] in TITLES and word not in NO_NAMES
-    return is_name or len(word) == 1 or stem in NAMES or stem == "i"
+    if len(word) == 1 or stem in NAMES or stem == "i":
+        return True
+    if phrase[at - 1] in TITLES and word not in NO_NAMES:
+        return True
+    return (phrase[at - 1], stem) in PAIRS or _begins_pair(phrase, at)
+
+
+def _begins_pair(phrase: Phrase, at: int) -> bool:
+    """Whether the words are "New York" and the like; only then the next word is asked for."""
+    is_first = any(phrase[at] == first for first, _ in PAIRS)
+    return is_first and (phrase[at], phrase[at + 1].split("'")[0]) in PAIRS
 
 
 def _is_letter(word: str) -> bool:

@@ -182,9 +182,7 @@ class TextStyle:
                 f"Expected numbers as {', '.join(NUMBER_STYLES)}, found {self.numbers!r}."
             )
         if not 0.0 < self.sentence_pause_s < math.inf:
-            raise ValueError(
-                f"Expected a sentence_pause_s above 0, found {self.sentence_pause_s}."
-            )
+            raise ValueError(f"Expected a sentence_pause_s above 0, found {self.sentence_pause_s}.")
 
     @property
     def is_english(self) -> bool:

@@ -26,7 +26,7 @@ NEVER_LAST = set(
     "they've i'll we'll they'll uh um".split()
 )
 AUXILIARIES = set(
-    "am are is was were do does did have has can could will would shall should may might "
+    "am are is was do does did have has can could will would shall may might "
     "aren't isn't wasn't weren't don't doesn't didn't haven't hasn't can't couldn't won't wouldn't "
     "shouldn't".split()
 )
@@ -69,7 +69,7 @@ class Formatter:
     def _final(self, event: Final) -> Final:
         words = self._shown(event.words, is_complete=True, is_over=True)
         if event.words:
-            self._begins_sentence = self._can_end(event.words[-1].word.lower())
+            self._begins_sentence = can_end_sentence(event.words[-1].word, self._style)
         return replace(event, words=words, text=_joined(words))
 
     def _shown(
@@ -92,10 +92,10 @@ class Formatter:
             block = self._written(phrase, sentence)
             if begins and block:
                 block[0] = replace(block[0], word=capitalised(block[0].word))
-            begins = self._can_end(sentence[-1].word.lower())
+            begins = can_end_sentence(sentence[-1].word, self._style)
             if begins and (is_followed or is_over):
-                mark = "?" if self._style.is_english and _is_question(phrase) else "."
-                block[-1] = replace(block[-1], word=_ended(block[-1].word, mark))
+                mark = end_mark(block[-1].word, phrase, self._style)
+                block[-1] = replace(block[-1], word=block[-1].word + mark)
             shown += block
         return tuple(shown)
 
@@ -107,11 +107,6 @@ class Formatter:
                 block.append(_merged(words[at : at + written.n_words], written.text))
                 at += written.n_words
         return block
-
-    def _can_end(self, word: str) -> bool:
-        if not self._style.sentence_ends:
-            return False
-        return not (self._style.is_english and word in NEVER_LAST)
 
 
 def write(phrase: Phrase, at: int, style: TextStyle) -> Match[Written]:
@@ -146,17 +141,25 @@ def _belong_together(before: str, after: str) -> bool:
     return before in NEVER_LAST or (before in numbers and after in numbers)
 
 
-def _is_question(phrase: Phrase) -> bool:
-    """Whether it begins like a question that can be nothing else: "do you", "what is it"."""
-    at = 1 if phrase[0] in ASKING else 0
-    return phrase[at] in AUXILIARIES and phrase[at + 1] in PRONOUNS
+def can_end_sentence(word: str, style: TextStyle) -> bool:
+    """Whether a pause after the word ends a sentence."""
+    if not style.sentence_ends:
+        return False
+    return not (style.is_english and word.lower() in NEVER_LAST)
 
 
-def _ended(text: str, mark: str) -> str:
-    """The text with a mark at its end, if its writing uses such marks."""
+def end_mark(text: str, sentence: Phrase, style: TextStyle) -> str:
+    """What is put after `text`, the last of a sentence; nothing in a writing without full stops."""
     last = text[-1]
-    has_case = last.lower() != last.upper()
-    return text + mark if has_case or last.isdigit() or last in "'%" else text
+    if not (last.lower() != last.upper() or last.isdigit() or last in "'%"):
+        return ""
+    return "?" if style.is_english and _is_question(sentence) else "."
+
+
+def _is_question(sentence: Phrase) -> bool:
+    """Whether it begins like a question that can be nothing else: "do you", "what is it"."""
+    at = 1 if sentence[0] in ASKING else 0
+    return sentence[at] in AUXILIARIES and sentence[at + 1] in PRONOUNS
 
 
 def _merged(words: Sequence[Word], text: str) -> Word:

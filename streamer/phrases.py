@@ -61,9 +61,7 @@ class Match(Generic[Piece]):
     n_words: int
 
 
-def decided(
-    phrase: Phrase, rule: Callable[[Phrase, int], Match[Piece]]
-) -> Iterator[Match[Piece]]:
+def decided(phrase: Phrase, rule: Callable[[Phrase, int], Match[Piece]]) -> Iterator[Match[Piece]]:
     """Apply a rule from left to right, as far as no word to come can change the outcome."""
     at = 0
     while at < len(phrase):
