@@ -14,7 +14,8 @@ NAMES = set(
     "christmas easter "
     "africa african america american americans arabic asia asian australia australian berlin "
     "britain british canada canadian chinese christian christians dutch england english "
-    "englishman englishmen europe european france french frenchman frenchmen german germans germany greece greek hebrew india "
+    "englishman englishmen europe european france french frenchman frenchmen german germans "
+    "germany greece greek hebrew india "
     "indian indians ireland irish italian italy japan japanese jewish korean latin london mexican "
     "mexico norwegian paris portuguese roman romans russia russian russians scotland scottish "
     "spain spanish swedish swiss wales welsh mister missus mr mrs".split()

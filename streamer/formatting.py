@@ -25,6 +25,13 @@ NEVER_LAST = set(
     "my your our their its whose very quite every i'm you're we're they're i've you've we've "
     "they've i'll we'll they'll uh um".split()
 )
+# Few words that begin with one of these are a part of a sentence: "in winter", "and then".
+LINKING = set(
+    "and as at after although because before between but by during for from if in into of on or "
+    "over since so than that though through to under unless until when where while which with "
+    "without".split()
+)
+N_FRAGMENT_WORDS = 3
 AUXILIARIES = set(
     "am are is was do does did have has can could will would shall may might "
     "aren't isn't wasn't weren't don't doesn't didn't haven't hasn't can't couldn't won't wouldn't "
@@ -68,8 +75,8 @@ class Formatter:
 
     def _final(self, event: Final) -> Final:
         words = self._shown(event.words, is_complete=True, is_over=True)
-        if event.words:
-            self._begins_sentence = can_end_sentence(event.words[-1].word, self._style)
+        for sentence in split_at_pauses(event.words, self._style):
+            self._begins_sentence = can_end(sentence, self._style)
         return replace(event, words=words, text=_joined(words))
 
     def _shown(
@@ -92,7 +99,7 @@ class Formatter:
             block = self._written(phrase, sentence)
             if begins and block:
                 block[0] = replace(block[0], word=capitalised(block[0].word))
-            begins = can_end_sentence(sentence[-1].word, self._style)
+            begins = can_end(sentence, self._style)
             if begins and (is_followed or is_over):
                 mark = end_mark(block[-1].word, phrase, self._style)
                 block[-1] = replace(block[-1], word=block[-1].word + mark)
@@ -141,11 +148,14 @@ def _belong_together(before: str, after: str) -> bool:
     return before in NEVER_LAST or (before in numbers and after in numbers)
 
 
-def can_end_sentence(word: str, style: TextStyle) -> bool:
-    """Whether a pause after the word ends a sentence."""
+def can_end(words: Sequence[Word], style: TextStyle) -> bool:
+    """Whether a pause after the words, not split by any other, ends a sentence."""
     if not style.sentence_ends:
         return False
-    return not (style.is_english and word.lower() in NEVER_LAST)
+    if not style.is_english:
+        return True
+    is_fragment = len(words) <= N_FRAGMENT_WORDS and words[0].word.lower() in LINKING
+    return not is_fragment and words[-1].word.lower() not in NEVER_LAST
 
 
 def end_mark(text: str, sentence: Phrase, style: TextStyle) -> str:

@@ -23,15 +23,16 @@ and line breaks only with `allow_newlines`: into a shell or a chat, Enter sends 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from rapidfuzz.distance import Prefix
+
 from streamer.casing import capitalised
 from streamer.config import TextStyle
 from streamer.events import Event, Final, Partial, Word
-from streamer.formatting import can_end_sentence, end_mark, split_at_pauses, write
+from streamer.formatting import can_end, end_mark, split_at_pauses, write
 from streamer.phrases import Match, Phrase, decided
 
 # What was said so many phrases ago cannot be scratched any more.
@@ -270,7 +271,7 @@ class Dictation:
             phrase = Phrase([word.word for word in spoken], is_complete or is_followed)
             pieces = [piece for match in decided(phrase, self._rule) for piece in match.pieces]
             last = pieces[-1] if pieces else None
-            ends = (is_followed or is_over) and can_end_sentence(spoken[-1].word, self._style)
+            ends = (is_followed or is_over) and can_end(spoken, self._style)
             if (
                 ends
                 and isinstance(last, Said)
@@ -289,7 +290,7 @@ class Dictation:
         return document
 
     def _edits_to(self, text: str) -> list[Edit]:
-        n_kept = len(os.path.commonprefix([self._typed, text]))
+        n_kept = Prefix.similarity(self._typed, text)
         n_deleted = len(self._typed) - n_kept
         self._typed = text
         edits: list[Edit] = [Delete(n_deleted)] if n_deleted else []
