@@ -50,7 +50,8 @@ def lowered(phrase: Phrase, at: int) -> str:
 
 def capitalised(text: str) -> str:
     """The text with a capital at its beginning, if its alphabet has any."""
-    return text[:1].upper() + text[1:]
+    first = text[:1].upper()
+    return first + text[1:] if len(first) == 1 else text  # Not "SS" for "ß".
 
 
 def _is_capital(phrase: Phrase, at: int) -> bool:
