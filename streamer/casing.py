@@ -5,7 +5,7 @@ The list of names is short on purpose: no rule can tell Will from will, or a Ros
 
 from __future__ import annotations
 
-from streamer.numbers import ORDINALS, TEENS, TENS
+from streamer.number_words import ORDINALS, TEENS, TENS
 from streamer.phrases import Phrase
 
 NAMES = set(

@@ -16,7 +16,8 @@ from dataclasses import replace
 from streamer.casing import capitalised, cased, lowered
 from streamer.config import TextStyle
 from streamer.events import Event, Final, Partial, Word
-from streamer.numbers import NUMBER_WORDS, ZEROS, write_number
+from streamer.number_words import NUMBER_WORDS, ZEROS
+from streamer.numbers import write_number
 from streamer.phrases import Match, Phrase, Written, decided
 
 # A pause after these is hesitation.

@@ -7,40 +7,23 @@ beyond the last word is not decided yet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
+from streamer.number_words import (
+    DECADES,
+    DIGITS,
+    NUMBER_WORDS,
+    SCALES,
+    TEENS,
+    TENS,
+    ZEROS,
+    Number,
+    below_hundred,
+    cardinal,
+    digit,
+    ordinal,
+)
 from streamer.phrases import Phrase, Written
-
-DIGITS = {
-    word: value
-    for value, word in enumerate("zero one two three four five six seven eight nine".split())
-}
-TEENS = {
-    word: value
-    for value, word in enumerate(
-        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(),
-        start=10,
-    )
-}
-TENS = {
-    word: 10 * value
-    for value, word in enumerate(
-        "twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2
-    )
-}
-SCALES = {"thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-ORDINALS = {
-    word: value
-    for value, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
-        "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth".split(),
-        start=1,
-    )
-} | {word[:-1] + "ieth": value for word, value in TENS.items()}
-DECADES = {word[:-1] + "ies": value for word, value in TENS.items()}
-NUMBER_WORDS = {*DIGITS, *TEENS, *TENS, *SCALES, *ORDINALS, "hundred"}
-ZEROS = {"o", "oh"}
 
 CURRENCIES = {"dollar": "$", "dollars": "$", "euro": "€", "euros": "€"}
 # After these "ten sixty six" is a year, and "seven thirty" a time.
@@ -52,12 +35,6 @@ MEASURES = set(
     "meters metres kilometers kilometres degrees pounds dollars euros cents percent".split()
 )
 SMALLEST_DIGITS = 10  # In prose smaller numbers are words.
-
-
-@dataclass(frozen=True, slots=True)
-class _Number:
-    value: int
-    n_words: int
 
 
 def write_number(phrase: Phrase, at: int, style: str) -> tuple[Written, ...] | None:
@@ -77,7 +54,7 @@ def write_number(phrase: Phrase, at: int, style: str) -> tuple[Written, ...] | N
     for rule in (_clock, _money, _percent, _decimal, _year, _digit_run, _ordinal):
         if written := rule(phrase, at):
             return written
-    number = _cardinal(phrase, at)
+    number = cardinal(phrase, at)
     if number is None:
         return _run(phrase, at)
     if style == "digits":
@@ -106,7 +83,7 @@ def _as_said(phrase: Phrase, at: int, n_words: int) -> tuple[Written, ...]:
     return tuple(Written(phrase[index]) for index in range(at, at + n_words))
 
 
-def _plain(phrase: Phrase, at: int, number: _Number, smallest: int) -> tuple[Written, ...]:
+def _plain(phrase: Phrase, at: int, number: Number, smallest: int) -> tuple[Written, ...]:
     n_words = number.n_words
     # "Five and twenty", "four or five hundred": one number in two manners would look odd.
     is_linked = phrase[at - 1] in ("and", "or", "to") and phrase[at - 2] in DIGITS
@@ -117,7 +94,7 @@ def _plain(phrase: Phrase, at: int, number: _Number, smallest: int) -> tuple[Wri
 
 
 def _amount(
-    phrase: Phrase, at: int, number: _Number, sign: str = "", n_more: int = 0
+    phrase: Phrase, at: int, number: Number, sign: str = "", n_more: int = 0
 ) -> tuple[Written, ...]:
     """A number in digits, "2 million" with its scale as a word; `n_more` words belong to it."""
     scale = phrase[at + number.n_words - 1]
@@ -130,55 +107,6 @@ def _amount(
 def _grouped(value: int) -> str:
     """Digits, in threes from 10,000 on: 1984 may be a year."""
     return f"{value:,}" if value >= 10_000 else str(value)
-
-
-def _below_hundred(phrase: Phrase, at: int) -> _Number | None:
-    word = phrase[at]
-    if word in TENS:
-        unit = DIGITS.get(phrase[at + 1], 0)
-        return _Number(TENS[word] + unit, 2 if unit else 1)
-    value = DIGITS.get(word, TEENS.get(word))
-    return None if value is None else _Number(value, 1)
-
-
-def _below_thousand(phrase: Phrase, at: int) -> _Number | None:
-    """Up to 999, or hundreds like "nineteen hundred and five"."""
-    head = _Number(1, 1) if phrase[at] == "a" else _below_hundred(phrase, at)
-    if head is None or phrase[at + head.n_words] != "hundred" or head.value % 10 == 0:
-        return head
-    value, n_words = head.value * 100, head.n_words + 1
-    rest = _after_and(phrase, at + n_words)
-    if rest is None or phrase[at + n_words + rest.n_words] == "hundred":
-        return _Number(value, n_words)
-    return _Number(value + rest.value, n_words + rest.n_words)
-
-
-def _after_and(phrase: Phrase, at: int) -> _Number | None:
-    """What is added to hundreds: a number below a hundred, perhaps with "and" before it."""
-    n_and = 1 if phrase[at] == "and" else 0
-    rest = _below_hundred(phrase, at + n_and)
-    return _Number(rest.value, rest.n_words + n_and) if rest and rest.value else None
-
-
-def _cardinal(phrase: Phrase, at: int) -> _Number | None:
-    """The longest cardinal number that begins here."""
-    group = _below_thousand(phrase, at)
-    if group is None or phrase[at + group.n_words] not in SCALES or group.value >= 1000:
-        return group
-    scale = SCALES[phrase[at + group.n_words]]
-    value, n_words = group.value * scale, group.n_words + 1
-    if phrase[at + n_words] == "and":
-        # "Two thousand and five", but not "two thousand and five hundred".
-        rest = _after_and(phrase, at + n_words)
-        if rest and phrase[at + n_words + rest.n_words] in {"hundred", *SCALES}:
-            rest = None
-    else:
-        rest = _cardinal(phrase, at + n_words)
-        if phrase[at + n_words] == "a" or (rest and not 0 < rest.value < scale):
-            rest = None
-    if rest is None:
-        return _Number(value, n_words)
-    return _Number(value + rest.value, n_words + rest.n_words)
 
 
 def _clock(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
@@ -215,12 +143,12 @@ def _hour(phrase: Phrase, at: int) -> int | None:
     return value if 1 <= value <= 12 else None
 
 
-def _minute(phrase: Phrase, at: int) -> _Number | None:
+def _minute(phrase: Phrase, at: int) -> Number | None:
     """Minutes as they follow an hour: two digits, the first perhaps said as "o"."""
     if phrase[at] in ZEROS:
         unit = DIGITS.get(phrase[at + 1], 0)
-        return _Number(unit, 2) if unit else None
-    number = _below_hundred(phrase, at)
+        return Number(unit, 2) if unit else None
+    number = below_hundred(phrase, at)
     return number if number and 10 <= number.value < 60 else None
 
 
@@ -235,7 +163,7 @@ def _half_of_day(phrase: Phrase, at: int, time: Written) -> tuple[Written, ...] 
 
 def _money(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     """Five dollars, five dollars and ten cents, two million euros."""
-    number = _cardinal(phrase, at)
+    number = cardinal(phrase, at)
     if number is None:
         return None
     stop = at + number.n_words
@@ -243,7 +171,7 @@ def _money(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
         return None
     sign = CURRENCIES[phrase[stop]]
     n_and = 1 if phrase[stop + 1] == "and" else 0
-    cents = _below_hundred(phrase, stop + 1 + n_and)
+    cents = below_hundred(phrase, stop + 1 + n_and)
     if cents and phrase[stop + 1 + n_and + cents.n_words] in ("cent", "cents"):
         text = f"{sign}{_grouped(number.value)}.{cents.value:02}"
         return (Written(text, number.n_words + 1 + n_and + cents.n_words + 1),)
@@ -251,7 +179,7 @@ def _money(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
 
 
 def _percent(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
-    number = _cardinal(phrase, at)
+    number = cardinal(phrase, at)
     if number is None:
         return None
     n_sign = _n_percent(phrase, at + number.n_words)
@@ -269,13 +197,13 @@ def _n_percent(phrase: Phrase, at: int) -> int:
 
 def _decimal(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     """Three point one four, with its percent, scale or currency."""
-    number = _cardinal(phrase, at)
+    number = cardinal(phrase, at)
     if number is None or phrase[at + number.n_words] != "point":
         return None
     stop = at + number.n_words + 1
     places = ""
-    while (digit := _digit(phrase, stop)) is not None:
-        places, stop = places + str(digit), stop + 1
+    while (place := digit(phrase, stop)) is not None:
+        places, stop = places + str(place), stop + 1
     if not places:
         return None
     text = f"{_grouped(number.value)}.{places}"
@@ -300,9 +228,9 @@ def _year(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
         return (Written(f"{century}00s", 2),)
     if following in ZEROS:
         unit = DIGITS.get(phrase[at + 2], 0)
-        rest = _Number(unit, 2) if unit else None
+        rest = Number(unit, 2) if unit else None
     else:
-        rest = _below_hundred(phrase, at + 1)
+        rest = below_hundred(phrase, at + 1)
         rest = rest if rest and rest.value >= 10 else None
     if rest is None or (century < 13 and phrase[at - 1] not in BEFORE_YEAR):
         return None
@@ -312,15 +240,11 @@ def _year(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     return (Written(f"{century}{rest.value:02}", 1 + rest.n_words),)
 
 
-def _digit(phrase: Phrase, at: int) -> int | None:
-    return 0 if phrase[at] in ZEROS else DIGITS.get(phrase[at])
-
-
 def _digit_run(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     """Three digits or more, said one by one; but not somebody who counts."""
     digits: list[int] = []
-    while (digit := _digit(phrase, at + len(digits))) is not None:
-        digits.append(digit)
+    while (value := digit(phrase, at + len(digits))) is not None:
+        digits.append(value)
     steps = {after - before for before, after in pairwise(digits)}
     if len(digits) < 3 or steps in ({1}, {-1}) or phrase[at + len(digits)] in NUMBER_WORDS:
         return None
@@ -331,23 +255,9 @@ def _ordinal(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     """Tenth, twenty third, one hundred and first; smaller ones stay words in any style."""
     if phrase[at - 1] in ("a", "an"):  # "A tenth", "a twenty second pause".
         return None
-    number = _ordinal_value(phrase, at)
+    number = ordinal(phrase, at)
     if number is None or number.value < 10:
         return None
     value = number.value
     suffix = {1: "st", 2: "nd", 3: "rd"}.get(value % 10 if value % 100 // 10 != 1 else 0, "th")
     return (Written(_grouped(value) + suffix, number.n_words),)
-
-
-def _ordinal_value(phrase: Phrase, at: int) -> _Number | None:
-    if phrase[at] in ORDINALS:
-        return _Number(ORDINALS[phrase[at]], 1)
-    number = _cardinal(phrase, at)
-    if number is None or number.value < 20:
-        return None
-    value, n_words = number.value, number.n_words
-    if value % 100 == 0 and phrase[at + n_words] == "and":
-        n_words += 1
-    last = ORDINALS.get(phrase[at + n_words], 0)
-    room = 100 if value % 100 == 0 else 10 if value % 10 == 0 and value % 100 != 10 else 0
-    return _Number(value + last, n_words + 1) if 0 < last < room else None

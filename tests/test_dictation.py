@@ -9,7 +9,8 @@ from spoken import final, partial, said, utterances
 
 from streamer import SpeechStarted, Word
 from streamer.config import TextStyle
-from streamer.spoken_commands import Delete, Dictation, Edit, Insert, Mode, NewLine
+from streamer.dictation import Delete, Dictation, Edit, Insert, Mode, NewLine
+from streamer.spoken_commands import Commands
 
 STYLE = TextStyle(sentence_ends=False)
 REPLACEMENTS = {"my mail": "me@example.org", "MY MAIL ADDRESS": "me@home", "house": "", "o": "("}
@@ -62,7 +63,8 @@ def test_what_is_typed_is_the_same_in_the_end_however_it_was_typed(
 
 @given(utterances(), st.booleans())
 def test_what_was_decided_is_never_decided_otherwise(words: list[Word], ends: bool) -> None:
-    page = dictation(style=TextStyle(sentence_ends=ends))
+    style = TextStyle(sentence_ends=ends)
+    page = Commands(style, allow_newlines=True, replacements=REPLACEMENTS)
     before: list[object] = []
     for n_words in range(len(words) + 1):
         phrases = page.pieces(words[:n_words], is_complete=False)
@@ -204,10 +206,23 @@ def test_a_long_dictation_goes_on_where_it_was() -> None:
 
 @pytest.mark.parametrize(
     ("replacements", "message"),
-    [({" ": "x"}, "Expected a spoken phrase for 'x'"), ({"sign": "a\nb"}, "not allowed")],
+    [
+        ({" ": "x"}, "Expected a spoken phrase for 'x'"),
+        ({"sign": "a\nb"}, "without line breaks or control characters for 'sign'"),
+        ({"send": "\r"}, "without line breaks or control characters for 'send'"),
+    ],
 )
 def test_a_replacement_that_cannot_work_is_refused(
     replacements: dict[str, str], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Dictation(STYLE, replacements=replacements)
+
+
+def test_a_replacement_may_have_line_breaks_where_they_are_allowed() -> None:
+    page = Dictation(STYLE, allow_newlines=True, replacements={"sign": "Yours,\nAnne"})
+    assert page.push(final(said("THANKS PERIOD SIGN"))) == [
+        Insert("Thanks. Yours,"),
+        NewLine(),
+        Insert("Anne"),
+    ]
