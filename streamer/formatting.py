@@ -29,8 +29,7 @@ NEVER_LAST = set(
 # Few words that begin with one of these are a part of a sentence: "in winter", "and then".
 LINKING = set(
     "and as at after although because before between but by during for from if in into of on or "
-    "over since so than that though through to under unless until when where while which with "
-    "without".split()
+    "since than though through to under unless until when where while which with without".split()
 )
 N_FRAGMENT_WORDS = 3
 AUXILIARIES = set(
@@ -155,8 +154,11 @@ def can_end(words: Sequence[Word], style: TextStyle) -> bool:
         return False
     if not style.is_english:
         return True
-    is_fragment = len(words) <= N_FRAGMENT_WORDS and words[0].word.lower() in LINKING
-    return not is_fragment and words[-1].word.lower() not in NEVER_LAST
+    phrase = Phrase([word.word for word in words], is_complete=True)
+    is_fragment = len(words) <= N_FRAGMENT_WORDS and phrase[0] in LINKING
+    if is_fragment and not _is_question(phrase):
+        return False
+    return phrase[len(phrase) - 1] not in NEVER_LAST
 
 
 def end_mark(text: str, sentence: Phrase, style: TextStyle) -> str:

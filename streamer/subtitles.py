@@ -23,13 +23,12 @@ CLOSE_S = 0.5  # a shorter gap only flickers
 # The end of an utterance is known about so long before anything more can be said.
 LINGER_S = 0.3
 
-# Cuts are good before these and bad after them.
+# Cuts are good before these, and bad after them and the clinging ones.
 LINKING = set(
     "and or but nor so because although though if unless until when while where which who that "
     "than as at by for from in into of on onto over through to under upon with without "
     "about after against before between during since".split()
 )
-# Cuts are bad after these.
 CLINGING = LINKING | set(
     "a an the my your his her its our their this these those every each no not very mister "
     "i you he she we they i'm is are was were be been am will would can could shall should "

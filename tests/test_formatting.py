@@ -85,6 +85,7 @@ def test_a_number_is_one_word_with_the_time_and_the_least_confidence_of_its_part
         ("I'M SURE I SEE WHAT I'D DO", "I'm sure I see what I'd do."),
         ("MAY I COME IN", "May I come in?"),
         ("WHAT DO YOU WANT", "What do you want?"),
+        ("WHERE ARE YOU", "Where are you?"),
         ("WHAT I SAW WAS THIS", "What I saw was this."),
         ("YOU MARCH ON AND YOU MAY TRY", "You march on and you may try."),
         ("IT WAS IN MAY OR ON MARCH TENTH", "It was in May or on March 10th."),
@@ -125,6 +126,7 @@ def test_an_utterance_goes_on_where_the_last_one_did_not_end() -> None:
         "In winter",
         "it snows.",
     ]
+    assert readable("AT NIGHT", "WHEN DO WE", "GO") == ["At night", "when do we?", "Go."]
 
 
 def test_an_utterance_without_words_ends_nothing() -> None:
