@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamer import __version__
-from streamer.config import PRECISIONS, PRESETS, Settings
+from streamer.config import NUMBER_STYLES, PRECISIONS, PRESETS, Settings, TextStyle
 from streamer.errors import AudioError
 from streamer.sources.file import File
 from streamer.sources.pipe import ENCODINGS, Pipe
@@ -73,21 +73,9 @@ def parser() -> argparse.ArgumentParser:
         help="recognise utterances while they are being spoken; default: where they are shown",
     )
 
-    written = argparse.ArgumentParser(add_help=False)
-    written.add_argument(
-        "--format", choices=FORMATS, default="text", help="what stdout carries; default: text"
-    )
-    written.add_argument(
-        "--save",
-        type=_save_path,
-        metavar="FILE",
-        help=f"write the transcript to a file as well; its ending ({', '.join(SUFFIXES)}) "
-        "says the format",
-    )
-
     captions = commands.add_parser(
         "captions",
-        parents=[speech, written, common],
+        parents=[speech, _written(numbers="prose"), common],
         help="live captions from the microphone",
         description="Live captions: what is being said as a line that is rewritten, what was said "
         "above it. On a pipe only finished utterances, one a line, or every event as JSON.",
@@ -104,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
 
     transcribe = commands.add_parser(
         "transcribe",
-        parents=[speech, written, common],
+        parents=[speech, _written(numbers="words"), common],
         help="recordings, or sound on standard input",
         description="Transcribe recordings (any format that libsndfile reads), or WAV or raw PCM "
         "on standard input.",
@@ -203,6 +191,56 @@ def _add_models(commands: Any, common: argparse.ArgumentParser) -> None:
     for action, name in ((verify, "verify"), (path, "path")):
         action.add_argument("name", metavar="NAME")
         action.set_defaults(action=name)
+
+
+def _written(numbers: str) -> argparse.ArgumentParser:
+    """What is written, and how.
+
+    Args:
+        numbers: How numbers are written unless the user says otherwise. Captions are read at a
+            glance and are gone; a transcript is a record of what was said, where a wrong guess
+            would stay.
+    """
+    written = argparse.ArgumentParser(add_help=False)
+    written.add_argument(
+        "--format", choices=FORMATS, default="text", help="what stdout carries; default: text"
+    )
+    written.add_argument(
+        "--save",
+        type=_save_path,
+        metavar="FILE",
+        help=f"write the transcript to a file as well; its ending ({', '.join(SUFFIXES)}) "
+        "says the format",
+    )
+    written.add_argument(
+        "--text",
+        choices=("readable", "raw"),
+        default="readable",
+        help="readable: sentences with capitals and full stops; raw: the words as recognised, as "
+        "they always are in jsonl; default: readable",
+    )
+    written.add_argument(
+        "--numbers",
+        choices=NUMBER_STYLES,
+        default=numbers,
+        help="in readable text, words: twenty three dollars; prose: $23, but three people; "
+        f"digits: 3 people; default: {numbers}",
+    )
+    written.add_argument(
+        "--language",
+        default="en",
+        metavar="CODE",
+        help="what is spoken; of other languages than English the words stay as they are but for "
+        "capitals and full stops; default: en",
+    )
+    return written
+
+
+def style_of(options: argparse.Namespace) -> TextStyle | None:
+    """How text is made readable; None if it is not."""
+    if options.text == "raw":
+        return None
+    return TextStyle(numbers=options.numbers, language=options.language)
 
 
 def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

@@ -36,7 +36,10 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partial:
-    """What has been understood so far. `text` is the stable and the unstable text together."""
+    """What has been understood so far. `text` is the stable and the unstable text together.
+
+    Its `words` are those of `text`; the ones of `stable_text` keep their times.
+    """
 
     type: ClassVar[str] = "partial"
     utterance: int
@@ -45,6 +48,7 @@ class Partial:
     stable_text: str
     unstable_text: str
     text: str
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from streamer.arguments import target_of
+from streamer.arguments import style_of, target_of
 from streamer.captions import CaptionWriter
 from streamer.events import Event
-from streamer.writers import Writer, format_of, writer_for
+from streamer.writers import Writer, format_of, readable, writer_for
 
 
 class Outputs:
@@ -25,6 +25,7 @@ class Outputs:
     def __init__(self, options: argparse.Namespace) -> None:
         self.has_failed = False
         self._options = options
+        self._style = style_of(options)
         self._files = contextlib.ExitStack()  # of the recording that is being written
         self._save_files = contextlib.ExitStack()
         self._has_several = len(getattr(options, "paths", [])) > 1
@@ -61,7 +62,7 @@ class Outputs:
                     self._options.save, self._save_files
                 )
                 form = format_of(self._options.save)
-                self._save = writer_for(form, self._save_file, source)
+                self._save = writer_for(form, self._save_file, source, self._style)
             self._save.write(event)
         except OSError as error:
             self.has_failed = True
@@ -72,10 +73,11 @@ class Outputs:
         folder: Path | None = getattr(options, "output_dir", None)
         if folder is not None and path is not None:
             target = target_of(folder, path, options)
-            return writer_for(options.format, self._create(target, self._files), source)
+            file = self._create(target, self._files)
+            return writer_for(options.format, file, source, self._style)
         if options.format == "text" and sys.stdout.isatty():
-            return CaptionWriter(sys.stdout)
-        return writer_for(options.format, sys.stdout, source)
+            return readable(CaptionWriter(sys.stdout), self._style)
+        return writer_for(options.format, sys.stdout, source, self._style)
 
     def _create(self, path: Path, files: contextlib.ExitStack) -> TextIO:
         return files.enter_context(path.open("w", encoding="utf-8"))

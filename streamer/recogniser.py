@@ -264,15 +264,7 @@ class Recogniser:
                 start_s=to_seconds(start),
                 end_s=to_seconds(stop),
                 text=_text(words),
-                words=tuple(
-                    Word(
-                        word=word.text,
-                        start_s=to_seconds(word.start),
-                        end_s=to_seconds(word.stop),
-                        confidence=word.confidence,
-                    )
-                    for word in words
-                ),
+                words=_words(words),
                 latency_s=to_seconds(max(0, self._listener.captured - speech_stop)),
                 model=self._model.name,
             )
@@ -296,6 +288,7 @@ class Recogniser:
                 stable_text=stable_text,
                 unstable_text=unstable_text,
                 text=f"{stable_text} {unstable_text}".strip(),
+                words=_words(self._stabiliser.stable + self._stabiliser.unstable),
             )
         )
 
@@ -311,3 +304,15 @@ class Recogniser:
 
 def _text(words: list[DecodedWord]) -> str:
     return " ".join(word.text for word in words)
+
+
+def _words(words: list[DecodedWord]) -> tuple[Word, ...]:
+    return tuple(
+        Word(
+            word=word.text,
+            start_s=to_seconds(word.start),
+            end_s=to_seconds(word.stop),
+            confidence=word.confidence,
+        )
+        for word in words
+    )

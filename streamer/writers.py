@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from streamer.config import TextStyle
 from streamer.events import Event, Final, to_json
-from streamer.subtitles import cues, srt, vtt
+from streamer.formatting import Formatter
+from streamer.subtitles import Subtitler, srt, vtt
 
 FORMATS = ("text", "jsonl", "srt", "vtt")
 SUFFIXES = {".txt": "text", ".jsonl": "jsonl", ".srt": "srt", ".vtt": "vtt"}
@@ -54,12 +56,13 @@ class SrtWriter:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._subtitler = Subtitler()
         self._n_cues = 0
 
     def write(self, event: Event) -> None:
         """Write the cues of a final."""
         if isinstance(event, Final):
-            for cue in cues(event):
+            for cue in self._subtitler.push(event):
                 self._n_cues += 1
                 self._out.write(srt(self._n_cues, cue))
             self._out.flush()
@@ -70,24 +73,52 @@ class VttWriter:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._subtitler = Subtitler()
         out.write("WEBVTT\n\n")
         out.flush()
 
     def write(self, event: Event) -> None:
         """Write the cues of a final."""
         if isinstance(event, Final):
-            for cue in cues(event):
+            for cue in self._subtitler.push(event):
                 self._out.write(vtt(cue))
             self._out.flush()
 
 
-def writer_for(form: str, out: TextIO, source: str | None = None) -> Writer:
-    """The writer of a format, one of `FORMATS`."""
+class ReadableWriter:
+    """Formats events before another writer writes them."""
+
+    def __init__(self, writer: Writer, style: TextStyle) -> None:
+        self._writer = writer
+        self._formatter = Formatter(style)
+
+    def write(self, event: Event) -> None:
+        """Write an event as it is read."""
+        self._writer.write(self._formatter.push(event))
+
+
+def writer_for(
+    form: str, out: TextIO, source: str | None = None, style: TextStyle | None = None
+) -> Writer:
+    """The writer of a format, one of `FORMATS`.
+
+    Args:
+        form: The format.
+        out: Where to write.
+        source: What the sound is called, where there are several.
+        style: How the text is made readable, None if it is not. JSON lines are for programs:
+            they always hold the words as they were recognised.
+    """
     if form == "jsonl":
         return JsonlWriter(out, source)
     writers: dict[str, Callable[[TextIO], Writer]]
     writers = {"text": TextWriter, "srt": SrtWriter, "vtt": VttWriter}
-    return writers[form](out)
+    return readable(writers[form](out), style)
+
+
+def readable(writer: Writer, style: TextStyle | None) -> Writer:
+    """The writer, given readable text if there is a style."""
+    return writer if style is None else ReadableWriter(writer, style)
 
 
 def format_of(path: Path) -> str:

@@ -7,7 +7,16 @@ from itertools import pairwise
 
 import pytest
 
-from streamer import AudioDropped, Closed, Event, Final, Partial, SpeechStarted, Statistics
+from streamer import (
+    AudioDropped,
+    Closed,
+    Event,
+    Final,
+    Partial,
+    SpeechStarted,
+    Statistics,
+    Word,
+)
 
 ROUNDING_S = 1e-9  # of a sum of two times
 
@@ -54,8 +63,12 @@ def _check_utterance(number: int, events: Sequence[Event], *, must_end: bool) ->
     start_s = {event.start_s for event in events}  # type: ignore[union-attr]
     assert len(start_s) == 1, f"utterance {number} begins at several times: {start_s}"
     stable = ""
+    stable_words: tuple[Word, ...] = ()
     for event in events:
         if isinstance(event, Partial):
+            assert event.text == " ".join(word.word for word in event.words)
+            assert event.words[: len(stable_words)] == stable_words, "stable words were moved"
+            stable_words = event.words[: len(event.stable_text.split())]
             assert _continues(stable, event.stable_text), f"{stable!r} -> {event.stable_text!r}"
             stable = event.stable_text
             assert event.text == f"{event.stable_text} {event.unstable_text}".strip()

@@ -29,11 +29,14 @@ from streamer import (
     Word,
     models,
 )
+from streamer.arguments import parser, style_of
 from streamer.audio import Samples
 from streamer.cli import main
+from streamer.config import TextStyle
 from streamer.models.compiled import CompiledModel
 
 FIRST = "GOOD MORNING AND THANK YOU ALL FOR COMING"
+FIRST_READABLE = "Good morning and thank you all for coming."
 COMMANDS = ("captions", "transcribe", "devices", "bench", "models")
 
 
@@ -145,7 +148,7 @@ def test_a_standard_input_that_is_closed_is_said_in_one_line() -> None:
 def test_a_broken_sample_is_said_after_what_came_before_it(folder: Path) -> None:
     done = run("transcribe", "broken.wav", "--model", "starter", cwd=folder)
     assert done.returncode == 1
-    assert done.stdout.decode().splitlines() == [FIRST]
+    assert done.stdout.decode().splitlines() == [FIRST_READABLE]
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("streamer: broken.wav: The sound has a sample that is not a number")
 
@@ -202,7 +205,7 @@ def test_raw_pcm_on_standard_input_is_the_same_text_as_the_file() -> None:
     form = ["--rate", "16000", "--channels", "2", "--encoding", "s16"]
     done = run("transcribe", "-", "--model", "starter", *form, stdin=raw)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode() == FIRST + "\n"
+    assert done.stdout.decode() == FIRST_READABLE + "\n"
 
 
 def text_of(stream: list[dict[str, Any]]) -> str:
@@ -248,11 +251,37 @@ def test_the_transcript_is_saved_in_the_format_of_the_ending_and_still_printed(
 ) -> None:
     saved = tmp_path / f"saved.{ending}"
     assert main(["transcribe", str(folder / "first.wav"), "--save", str(saved)]) == 0
-    assert capsys.readouterr() == (FIRST + "\n", "")
+    assert capsys.readouterr() == (FIRST_READABLE + "\n", "")
     text = saved.read_text(encoding="utf-8")
-    begins = {"txt": FIRST, "jsonl": '{"type": "speech_started"', "srt": "1\n", "vtt": "WEBVTT\n"}
+    begins = {"txt": "Good", "jsonl": '{"type": "speech_started"', "srt": "1\n", "vtt": "WEBVTT\n"}
     assert text.startswith(begins[ending])
-    assert FIRST in text.replace("\n", " ")
+    assert (FIRST if ending == "jsonl" else FIRST_READABLE) in text.replace("\n", " ")
+
+
+@pytest.mark.usefixtures("_loaded")
+@pytest.mark.parametrize("form", ["text", "srt"])
+def test_raw_text_is_the_words_as_recognised(
+    folder: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    path = str(folder / "first.wav")
+    assert main(["transcribe", path, "--text", "raw", "--format", form]) == 0
+    assert FIRST in capsys.readouterr().out.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "style"),
+    [
+        (["captions"], TextStyle(numbers="prose")),
+        (["transcribe", "a.wav"], TextStyle(numbers="words")),
+        (["transcribe", "a.wav", "--numbers", "digits"], TextStyle(numbers="digits")),
+        (["captions", "--language", "de"], TextStyle(language="de")),
+        (["captions", "--text", "raw", "--numbers", "prose"], None),
+    ],
+)
+def test_the_style_of_text_is_what_the_command_and_its_options_say(
+    arguments: list[str], style: TextStyle | None
+) -> None:
+    assert style_of(parser().parse_args(arguments)) == style
 
 
 @pytest.mark.usefixtures("_loaded")
@@ -303,7 +332,7 @@ def test_a_name_that_no_file_can_have_does_not_end_the_list(
 ) -> None:
     assert main(["transcribe", "a" * 300 + ".wav", str(folder / "first.wav")]) == 1
     out, err = capsys.readouterr()
-    assert out == FIRST + "\n"
+    assert out == FIRST_READABLE + "\n"
     assert err.startswith("streamer: ")
     assert len(err.splitlines()) == 1
 
@@ -323,4 +352,4 @@ def test_at_the_speed_of_speech_the_text_is_the_same(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["transcribe", str(folder / "first.wav"), "--realtime"]) == 0
-    assert capsys.readouterr() == (FIRST + "\n", "")
+    assert capsys.readouterr() == (FIRST_READABLE + "\n", "")

@@ -18,6 +18,7 @@ from streamer import (
     Statistics,
     Word,
 )
+from streamer.config import TextStyle
 from streamer.writers import FORMATS, format_of, writer_for
 
 WORDS = (
@@ -44,7 +45,16 @@ EVENTS: list[Event] = [
 ]
 FIELDS = {
     "speech_started": ["type", "utterance", "start_s"],
-    "partial": ["type", "utterance", "start_s", "end_s", "stable_text", "unstable_text", "text"],
+    "partial": [
+        "type",
+        "utterance",
+        "start_s",
+        "end_s",
+        "stable_text",
+        "unstable_text",
+        "text",
+        "words",
+    ],
     "final": ["type", "utterance", "start_s", "end_s", "text", "words", "latency_s", "model"],
     "audio_dropped": ["type", "start_s", "duration_s", "reason"],
     "device_lost": ["type", "device", "at_s"],
@@ -64,9 +74,9 @@ class Watched(io.StringIO):
         self.flushed = self.getvalue()
 
 
-def written(form: str, source: str | None = None) -> str:
+def written(form: str, source: str | None = None, style: TextStyle | None = None) -> str:
     out = Watched()
-    writer = writer_for(form, out, source)
+    writer = writer_for(form, out, source, style)
     for event in EVENTS:
         writer.write(event)
         assert out.flushed == out.getvalue(), "not complete after an event"
@@ -96,6 +106,22 @@ def test_jsonl_of_several_inputs_names_the_source_first() -> None:
 
 def test_jsonl_is_readable_in_every_language() -> None:
     assert "Café" in written("jsonl")
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("text", "Good morning.\n"),
+        ("srt", "1\n00:00:00,500 --> 00:00:01,800\nGood morning.\n\n"),
+        ("vtt", "WEBVTT\n\n00:00:00.500 --> 00:00:01.800\nGood morning.\n\n"),
+    ],
+)
+def test_what_people_read_can_be_made_readable(form: str, expected: str) -> None:
+    assert written(form, style=TextStyle()) == expected
+
+
+def test_jsonl_holds_the_words_as_recognised_in_any_style() -> None:
+    assert written("jsonl", style=TextStyle()) == written("jsonl")
 
 
 def test_subrip_is_numbered_cues() -> None:

@@ -1,0 +1,188 @@
+"""Words as recognised -> text to read: sentence case, sentence ends, numbers as digits.
+
+Models of the kind used here write upper case without punctuation. What can be said by rules is
+said by rules: a pause ends a sentence, unless the word before it cannot ("the", "and"); a sentence
+that begins like a question ("do you", "where is he") ends with a question mark. There are no
+commas, and no names but a short list of those beyond doubt.
+
+The words of the events stay as they were recognised: a formatter makes copies to be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from streamer.casing import capitalised, cased, lowered
+from streamer.config import TextStyle
+from streamer.events import Event, Final, Partial, Word
+from streamer.number_words import NUMBER_WORDS, ZEROS
+from streamer.numbers import write_number
+from streamer.phrases import Match, Phrase, Written, decided
+
+# A pause after these is hesitation.
+NEVER_LAST = set(
+    "a an the and or but nor if because although though unless than of from with into onto upon "
+    "my your our their its whose very quite every i'm you're we're they're i've you've we've "
+    "they've i'll we'll they'll uh um".split()
+)
+# Few words that begin with one of these are a part of a sentence: "in winter", "and then".
+LINKING = set(
+    "and as at after although because before between but by during for from if in into of on or "
+    "since than though through to under unless until when where while which with without".split()
+)
+N_FRAGMENT_WORDS = 3
+AUXILIARIES = set(
+    "am are is was do does did have has can could will would shall may might "
+    "aren't isn't wasn't weren't don't doesn't didn't haven't hasn't can't couldn't won't wouldn't "
+    "shouldn't".split()
+)
+PRONOUNS = {"i", "you", "he", "she", "it", "we", "they", "there"}
+ASKING = {"what", "where", "when", "why", "who", "whom", "how"}
+
+
+class Formatter:
+    """Makes copies of events whose words are as they are read, and joined by spaces their text.
+
+    What the `stable_text` of one partial shows is the beginning of what that of the next one
+    shows: words that may still become part of something, like "TWENTY", are not stable yet.
+    """
+
+    def __init__(self, style: TextStyle) -> None:
+        self._style = style
+        self._begins_sentence = True
+
+    def push(self, event: Event) -> Event:
+        """The event as it is to be shown; one without words is returned as it is."""
+        if isinstance(event, Partial):
+            return self._partial(event)
+        if isinstance(event, Final):
+            return self._final(event)
+        return event
+
+    def _partial(self, event: Partial) -> Partial:
+        n_stable = len(event.stable_text.split())
+        words = self._shown(event.words, is_complete=True)
+        text = _joined(words)
+        stable_text = _joined(self._shown(event.words[:n_stable], is_complete=False))
+        return replace(
+            event,
+            stable_text=stable_text,
+            unstable_text=text[len(stable_text) :].lstrip(),
+            text=text,
+            words=words,
+        )
+
+    def _final(self, event: Final) -> Final:
+        words = self._shown(event.words, is_complete=True, is_over=True)
+        for sentence in split_at_pauses(event.words, self._style):
+            self._begins_sentence = can_end(sentence, self._style)
+        return replace(event, words=words, text=_joined(words))
+
+    def _shown(
+        self, words: Sequence[Word], is_complete: bool, is_over: bool = False
+    ) -> tuple[Word, ...]:
+        """The words as they are read.
+
+        Args:
+            words: The words of an utterance, as recognised.
+            is_complete: Whether to take them as they are; else what words to come may still
+                change is left out.
+            is_over: Whether the utterance is over, so that its last sentence ends.
+        """
+        shown: list[Word] = []
+        begins = self._begins_sentence
+        sentences = list(split_at_pauses(words, self._style))
+        for number, sentence in enumerate(sentences, start=1):
+            is_followed = number < len(sentences)
+            phrase = Phrase([word.word for word in sentence], is_complete or is_followed)
+            block = self._written(phrase, sentence)
+            if begins and block:
+                block[0] = replace(block[0], word=capitalised(block[0].word))
+            begins = can_end(sentence, self._style)
+            if begins and (is_followed or is_over):
+                mark = end_mark(block[-1].word, phrase, self._style)
+                block[-1] = replace(block[-1], word=block[-1].word + mark)
+            shown += block
+        return tuple(shown)
+
+    def _written(self, phrase: Phrase, words: Sequence[Word]) -> list[Word]:
+        block: list[Word] = []
+        at = 0
+        for match in decided(phrase, lambda phrase, at: write(phrase, at, self._style)):
+            for written in match.pieces:
+                block.append(_merged(words[at : at + written.n_words], written.text))
+                at += written.n_words
+        return block
+
+
+def write(phrase: Phrase, at: int, style: TextStyle) -> Match[Written]:
+    """Write the word or the number that begins at a word, as it stands inside a sentence."""
+    if not style.is_english:
+        return Match((Written(lowered(phrase, at)),), 1)
+    if number := write_number(phrase, at, style.numbers):
+        return Match(number, sum(written.n_words for written in number))
+    return Match((Written(cased(phrase, at)),), 1)
+
+
+def split_at_pauses(words: Sequence[Word], style: TextStyle) -> Iterator[Sequence[Word]]:
+    """Split words where a pause is long enough, and is no hesitation.
+
+    Whether there is a split depends on the words beside it alone, and on their times.
+    """
+    begin = 0
+    for at in range(1, len(words)):
+        before, after = words[at - 1], words[at]
+        if after.start_s - before.end_s < style.sentence_pause_s:
+            continue
+        if style.is_english and _belong_together(before.word.lower(), after.word.lower()):
+            continue
+        yield words[begin:at]
+        begin = at
+    if words:
+        yield words[begin:]
+
+
+def _belong_together(before: str, after: str) -> bool:
+    numbers = NUMBER_WORDS | ZEROS
+    return before in NEVER_LAST or (before in numbers and after in numbers)
+
+
+def can_end(words: Sequence[Word], style: TextStyle) -> bool:
+    """Whether a pause after the words, not split by any other, ends a sentence."""
+    if not style.sentence_ends:
+        return False
+    if not style.is_english:
+        return True
+    phrase = Phrase([word.word for word in words], is_complete=True)
+    is_fragment = len(words) <= N_FRAGMENT_WORDS and phrase[0] in LINKING
+    if is_fragment and not _is_question(phrase):
+        return False
+    return phrase[len(phrase) - 1] not in NEVER_LAST
+
+
+def end_mark(text: str, sentence: Phrase, style: TextStyle) -> str:
+    """What is put after `text`, the last of a sentence; nothing in a writing without full stops."""
+    last = text[-1]
+    if not (last.lower() != last.upper() or last.isdigit() or last in "'%"):
+        return ""
+    return "?" if style.is_english and _is_question(sentence) else "."
+
+
+def _is_question(sentence: Phrase) -> bool:
+    """Whether it begins like a question that can be nothing else: "do you", "what is it"."""
+    at = 1 if sentence[0] in ASKING else 0
+    return sentence[at] in AUXILIARIES and sentence[at + 1] in PRONOUNS
+
+
+def _merged(words: Sequence[Word], text: str) -> Word:
+    return Word(
+        word=text,
+        start_s=words[0].start_s,
+        end_s=words[-1].end_s,
+        confidence=min(word.confidence for word in words),
+    )
+
+
+def _joined(words: Sequence[Word]) -> str:
+    return " ".join(word.word for word in words)

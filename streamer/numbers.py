@@ -1,0 +1,263 @@
+"""English number words -> digits: cardinals, ordinals, years, times, money, percent, decimals.
+
+The rules would rather leave words than guess: a run of number words that is not one number, like
+"one twenty" or "two three", stays as it was said. `streamer.phrases` tells how a rule that looks
+beyond the last word is not decided yet.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from streamer.number_words import (
+    DECADES,
+    DIGITS,
+    NUMBER_WORDS,
+    SCALES,
+    TEENS,
+    TENS,
+    ZEROS,
+    Number,
+    below_hundred,
+    cardinal,
+    digit,
+    ordinal,
+)
+from streamer.phrases import Phrase, Written
+
+CURRENCIES = {"dollar": "$", "dollars": "$", "euro": "€", "euros": "€"}
+# After these "ten sixty six" is a year, and "seven thirty" a time.
+BEFORE_YEAR = {"in", "since", "year"}
+BEFORE_TIME = {"at", "until", "till"}
+# "Fifteen twenty minutes" is no year.
+MEASURES = set(
+    "seconds minutes hours days weeks months years times people men women miles feet inches yards "
+    "meters metres kilometers kilometres degrees pounds dollars euros cents percent".split()
+)
+SMALLEST_DIGITS = 10  # In prose smaller numbers are words.
+
+
+def write_number(phrase: Phrase, at: int, style: str) -> tuple[Written, ...] | None:
+    """Write the number that begins at a word.
+
+    Args:
+        phrase: The words.
+        at: Where the number would begin.
+        style: `words`: never. `prose`: from ten up, and any amount, time or decimal. `digits`:
+            any cardinal but "one" alone.
+
+    Returns:
+        The written number, or the words of a run that is no number; None when there is neither.
+    """
+    if style == "words" or not _may_begin(phrase, at):
+        return None
+    for rule in (_clock, _money, _percent, _decimal, _year, _digit_run, _ordinal):
+        if written := rule(phrase, at):
+            return written
+    number = cardinal(phrase, at)
+    if number is None:
+        return _run(phrase, at)
+    if style == "digits":
+        return _plain(phrase, at, number, smallest=0 if number.value != 1 else 2)
+    if phrase[at + number.n_words] in NUMBER_WORDS:
+        return _run(phrase, at)
+    return _plain(phrase, at, number, smallest=SMALLEST_DIGITS)
+
+
+def _may_begin(phrase: Phrase, at: int) -> bool:
+    word = phrase[at]
+    if word == "a":
+        return phrase[at + 1] in {"quarter", "hundred", *SCALES}
+    return word in NUMBER_WORDS or word in ZEROS or word in ("half", "quarter")
+
+
+def _run(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
+    """Number words that are not one number: as they were said, all of them."""
+    n_words = 0
+    while phrase[at + n_words] in NUMBER_WORDS:
+        n_words += 1
+    return _as_said(phrase, at, n_words) if n_words else None
+
+
+def _as_said(phrase: Phrase, at: int, n_words: int) -> tuple[Written, ...]:
+    return tuple(Written(phrase[index]) for index in range(at, at + n_words))
+
+
+def _plain(phrase: Phrase, at: int, number: Number, smallest: int) -> tuple[Written, ...]:
+    n_words = number.n_words
+    # "Five and twenty", "four or five hundred": one number in two manners would look odd.
+    is_linked = phrase[at - 1] in ("and", "or", "to") and phrase[at - 2] in DIGITS
+    is_vague = phrase[at] == "a" and n_words == 2
+    if number.value < smallest or is_vague or (is_linked and smallest == SMALLEST_DIGITS):
+        return _as_said(phrase, at, n_words)
+    return _amount(phrase, at, number)
+
+
+def _amount(
+    phrase: Phrase, at: int, number: Number, sign: str = "", n_more: int = 0
+) -> tuple[Written, ...]:
+    """A number in digits, "2 million" with its scale as a word; `n_more` words belong to it."""
+    scale = phrase[at + number.n_words - 1]
+    if SCALES.get(scale, 0) >= 10**6 and number.value // SCALES[scale] < 1000:
+        head = Written(f"{sign}{number.value // SCALES[scale]}", number.n_words - 1)
+        return head, Written(scale, 1 + n_more)
+    return (Written(sign + _grouped(number.value), number.n_words + n_more),)
+
+
+def _grouped(value: int) -> str:
+    """Digits, in threes from 10,000 on: 1984 may be a year."""
+    return f"{value:,}" if value >= 10_000 else str(value)
+
+
+def _clock(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
+    """Half past seven, a quarter to eight, seven thirty p m, at seven thirty."""
+    start = at + 1 if phrase[at] == "a" else at
+    if phrase[start] in ("half", "quarter"):
+        relation = (phrase[start], phrase[start + 1])
+        minutes = {("half", "past"): 30, ("quarter", "past"): 15, ("quarter", "to"): -15}
+        hour = _hour(phrase, start + 2) if relation in minutes else None
+        if hour is None:
+            return None
+        total = hour * 60 + minutes[relation]
+        text = f"{(total // 60 - 1) % 12 + 1}:{total % 60:02}"
+        return _half_of_day(phrase, at, Written(text, start + 3 - at)) or (
+            Written(text, start + 3 - at),
+        )
+    hour = _hour(phrase, at)
+    if hour is None:
+        return None
+    minute = _minute(phrase, at + 1)
+    if minute is None:
+        return _half_of_day(phrase, at, Written(str(hour)))
+    time = Written(f"{hour}:{minute.value:02}", 1 + minute.n_words)
+    if written := _half_of_day(phrase, at, time):
+        return written
+    after = phrase[at + time.n_words]
+    if phrase[at - 1] in BEFORE_TIME and after not in NUMBER_WORDS | MEASURES:
+        return (time,)
+    return None
+
+
+def _hour(phrase: Phrase, at: int) -> int | None:
+    value = DIGITS.get(phrase[at], TEENS.get(phrase[at], 0))
+    return value if 1 <= value <= 12 else None
+
+
+def _minute(phrase: Phrase, at: int) -> Number | None:
+    """Minutes as they follow an hour: two digits, the first perhaps said as "o"."""
+    if phrase[at] in ZEROS:
+        unit = DIGITS.get(phrase[at + 1], 0)
+        return Number(unit, 2) if unit else None
+    number = below_hundred(phrase, at)
+    return number if number and 10 <= number.value < 60 else None
+
+
+def _half_of_day(phrase: Phrase, at: int, time: Written) -> tuple[Written, ...] | None:
+    stop = at + time.n_words
+    if phrase[stop] == "pm":
+        return time, Written("p.m.")
+    if phrase[stop] in ("a", "p") and phrase[stop + 1] == "m":
+        return time, Written(f"{phrase[stop]}.m.", 2)
+    return None
+
+
+def _money(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
+    """Five dollars, five dollars and ten cents, two million euros."""
+    number = cardinal(phrase, at)
+    if number is None:
+        return None
+    stop = at + number.n_words
+    if phrase[stop] not in CURRENCIES:
+        return None
+    sign = CURRENCIES[phrase[stop]]
+    n_and = 1 if phrase[stop + 1] == "and" else 0
+    cents = below_hundred(phrase, stop + 1 + n_and)
+    if cents and phrase[stop + 1 + n_and + cents.n_words] in ("cent", "cents"):
+        text = f"{sign}{_grouped(number.value)}.{cents.value:02}"
+        return (Written(text, number.n_words + 1 + n_and + cents.n_words + 1),)
+    return _amount(phrase, at, number, sign, n_more=1)
+
+
+def _percent(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
+    number = cardinal(phrase, at)
+    if number is None:
+        return None
+    n_sign = _n_percent(phrase, at + number.n_words)
+    if not n_sign:
+        return None
+    return (Written(f"{_grouped(number.value)}%", number.n_words + n_sign),)
+
+
+def _n_percent(phrase: Phrase, at: int) -> int:
+    """How many words say "percent" here."""
+    if phrase[at] == "percent":
+        return 1
+    return 2 if phrase.begins(at, ("per", "cent")) else 0
+
+
+def _decimal(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
+    """Three point one four, with its percent, scale or currency."""
+    number = cardinal(phrase, at)
+    if number is None or phrase[at + number.n_words] != "point":
+        return None
+    stop = at + number.n_words + 1
+    places = ""
+    while (place := digit(phrase, stop)) is not None:
+        places, stop = places + str(place), stop + 1
+    if not places:
+        return None
+    text = f"{_grouped(number.value)}.{places}"
+    n_scale = 1 if phrase[stop] in SCALES else 0
+    sign = CURRENCIES.get(phrase[stop + n_scale], "")
+    n_sign = 1 if sign else 0
+    if n_scale:
+        return Written(sign + text, stop - at), Written(phrase[stop], 1 + n_sign)
+    n_percent = _n_percent(phrase, stop)
+    return (Written(f"{sign}{text}{'%' if n_percent else ''}", stop - at + n_sign + n_percent),)
+
+
+def _year(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
+    """Nineteen eighty four, nineteen o five, twenty twenty one, the nineteen eighties."""
+    century = TEENS.get(phrase[at], TENS.get(phrase[at], 0))
+    if not 10 <= century <= 20:
+        return None
+    following = phrase[at + 1]
+    if following in DECADES:
+        return (Written(f"{century}{DECADES[following]}s", 2),)
+    if following == "hundreds":
+        return (Written(f"{century}00s", 2),)
+    if following in ZEROS:
+        unit = DIGITS.get(phrase[at + 2], 0)
+        rest = Number(unit, 2) if unit else None
+    else:
+        rest = below_hundred(phrase, at + 1)
+        rest = rest if rest and rest.value >= 10 else None
+    if rest is None or (century < 13 and phrase[at - 1] not in BEFORE_YEAR):
+        return None
+    after = phrase[at + 1 + rest.n_words]
+    if after in NUMBER_WORDS or after in MEASURES:
+        return None
+    return (Written(f"{century}{rest.value:02}", 1 + rest.n_words),)
+
+
+def _digit_run(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
+    """Three digits or more, said one by one; but not somebody who counts."""
+    digits: list[int] = []
+    while (value := digit(phrase, at + len(digits))) is not None:
+        digits.append(value)
+    steps = {after - before for before, after in pairwise(digits)}
+    if len(digits) < 3 or steps in ({1}, {-1}) or phrase[at + len(digits)] in NUMBER_WORDS:
+        return None
+    return (Written("".join(map(str, digits)), len(digits)),)
+
+
+def _ordinal(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
+    """Tenth, twenty third, one hundred and first; smaller ones stay words in any style."""
+    if phrase[at - 1] in ("a", "an"):  # "A tenth", "a twenty second pause".
+        return None
+    number = ordinal(phrase, at)
+    if number is None or number.value < 10:
+        return None
+    value = number.value
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(value % 10 if value % 100 // 10 != 1 else 0, "th")
+    return (Written(_grouped(value) + suffix, number.n_words),)

@@ -1,0 +1,185 @@
+"""What dictated words say: text, marks, and orders like "scratch that".
+
+    comma, period, full stop, colon, semicolon      , . . : ;
+    question mark, exclamation mark                 ? !
+    open quote, close quote                         "
+    new line, new paragraph                         one line break or two, where they are allowed
+    caps WORD, capital WORD                         Word
+    all caps WORDS, end caps                        WORDS, up to a pause, a mark or "end caps"
+    scratch that                                    takes back what was said since the last pause
+    literal comma                                   comma, and so for each of them
+
+Where a phrase is rather meant than commanded it is written: after an article ("a comma", "the
+period"), before "of" ("period of time"). "Scratch that" counts only right after or before a pause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from streamer.config import TextStyle
+from streamer.events import Word
+from streamer.formatting import can_end, end_mark, split_at_pauses, write
+from streamer.phrases import Match, Phrase, decided
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A text to be written, and how it stands beside others."""
+
+    text: str
+    attaches_left: bool = False
+    attaches_right: bool = False
+    ends_sentence: bool = False
+    is_word: bool = False
+
+
+class Order(Enum):
+    """What is done to other words."""
+
+    CAPITAL = "capital"
+    ALL_CAPS = "all caps"
+    END_CAPS = "end caps"
+    SCRATCH = "scratch that"
+
+
+Piece = Said | Order
+
+
+def _mark(text: str, ends_sentence: bool = False) -> Said:
+    return Said(text, attaches_left=True, ends_sentence=ends_sentence)
+
+
+def _line_break(text: str) -> Said:
+    return Said(text, attaches_left=True, attaches_right=True, ends_sentence=True)
+
+
+MARKS: dict[tuple[str, ...], Said] = {
+    ("comma",): _mark(","),
+    ("period",): _mark(".", ends_sentence=True),
+    ("full", "stop"): _mark(".", ends_sentence=True),
+    ("question", "mark"): _mark("?", ends_sentence=True),
+    ("exclamation", "mark"): _mark("!", ends_sentence=True),
+    ("exclamation", "point"): _mark("!", ends_sentence=True),
+    ("colon",): _mark(":"),
+    ("semicolon",): _mark(";"),
+    ("semi", "colon"): _mark(";"),
+    ("open", "quote"): Said('"', attaches_right=True),
+    ("open", "quotes"): Said('"', attaches_right=True),
+    ("close", "quote"): _mark('"'),
+    ("close", "quotes"): _mark('"'),
+}
+LINE_BREAKS: dict[tuple[str, ...], Said] = {
+    ("new", "line"): _line_break("\n"),
+    ("newline",): _line_break("\n"),
+    ("new", "paragraph"): _line_break("\n\n"),
+}
+ORDERS: dict[tuple[str, ...], Order] = {
+    ("caps",): Order.CAPITAL,
+    ("capital",): Order.CAPITAL,
+    ("all", "caps"): Order.ALL_CAPS,
+    ("end", "caps"): Order.END_CAPS,
+    ("scratch", "that"): Order.SCRATCH,
+}
+# After these a phrase is meant: "the period", "in all caps".
+DETERMINERS = set("a an the every each another my your our their its in".split())
+# "Capital of France", "capital is"; and "caps lock".
+AFTER_NOUN = set("of and or is are was were in to for city letter letters punishment lock".split())
+
+CLOSING, OPENING, ENDING = set(",.;:!?)]}"), set("([{"), ".?!"
+
+
+class Commands:
+    """Knows the commands and the user's replacements, and finds them among the words."""
+
+    def __init__(
+        self, style: TextStyle, *, allow_newlines: bool, replacements: Mapping[str, str]
+    ) -> None:
+        """See `streamer.dictation.Dictation` for the arguments and errors."""
+        self._style = style
+        self._commands: dict[tuple[str, ...], Piece] = {**MARKS, **ORDERS}
+        if allow_newlines:
+            self._commands |= LINE_BREAKS
+        self._replacements = _checked(replacements, allow_newlines)
+
+    def pieces(
+        self, words: Sequence[Word], *, is_complete: bool, is_over: bool = False
+    ) -> Iterator[tuple[Piece, ...]]:
+        """What the words of an utterance say, phrase by phrase.
+
+        Args:
+            words: As recognised, from the beginning of the utterance.
+            is_complete: Whether to take them as they are; else what words to come may still
+                change is left out. The pieces of more words begin with those of fewer.
+            is_over: Whether the utterance is over.
+        """
+        phrases = list(split_at_pauses(words, self._style))
+        for number, spoken in enumerate(phrases, start=1):
+            is_followed = number < len(phrases)
+            phrase = Phrase([word.word for word in spoken], is_complete or is_followed)
+            pieces = [piece for match in decided(phrase, self._rule) for piece in match.pieces]
+            last = pieces[-1] if pieces else None
+            ends = (is_followed or is_over) and can_end(spoken, self._style)
+            if (
+                ends
+                and isinstance(last, Said)
+                and last.is_word
+                and (mark := end_mark(last.text, phrase, self._style))
+            ):
+                pieces.append(_mark(mark, ends_sentence=True))
+            yield tuple(pieces)
+
+    def _rule(self, phrase: Phrase, at: int) -> Match[Piece]:
+        if phrase[at] == "literal" and (words := _longest(self._commands, phrase, at + 1)):
+            return Match(tuple(Said(word, is_word=True) for word in words), 1 + len(words))
+        if words := _longest(self._replacements, phrase, at):
+            return Match(self._replacements[words], len(words))
+        words = _longest(self._commands, phrase, at)
+        if words and _is_commanded(phrase, at, words, self._commands[words]):
+            return Match((self._commands[words],), len(words))
+        match = write(phrase, at, self._style)
+        return Match(tuple(Said(w.text, is_word=True) for w in match.pieces), match.n_words)
+
+
+def _longest(
+    known: Mapping[tuple[str, ...], object], phrase: Phrase, at: int
+) -> tuple[str, ...] | None:
+    found = [words for words in known if phrase.begins(at, words)]
+    return max(found, key=len, default=None)
+
+
+def _is_commanded(phrase: Phrase, at: int, words: tuple[str, ...], piece: Piece) -> bool:
+    after = at + len(words)
+    if piece is Order.SCRATCH:
+        return at == 0 or phrase[after] == ""
+    if phrase[at - 1] in DETERMINERS:
+        return False
+    if piece in (Order.CAPITAL, Order.ALL_CAPS):
+        return phrase[after] != "" and phrase[after] not in AFTER_NOUN
+    return phrase[after] != "of"
+
+
+def _checked(
+    replacements: Mapping[str, str], allow_newlines: bool
+) -> dict[tuple[str, ...], tuple[Piece, ...]]:
+    checked: dict[tuple[str, ...], tuple[Piece, ...]] = {}
+    for spoken, text in replacements.items():
+        words = tuple(spoken.lower().split())
+        if not words:
+            raise ValueError(f"Expected a spoken phrase for {text!r}, found {spoken!r}.")
+        if not (text.replace("\n", "") if allow_newlines else text).isprintable():
+            what = "control characters" if allow_newlines else "line breaks or control characters"
+            raise ValueError(f"Expected a text without {what} for {spoken!r}, found {text!r}.")
+        checked[words] = (_verbatim(text),) if text else ()
+    return checked
+
+
+def _verbatim(text: str) -> Said:
+    return Said(
+        text,
+        attaches_left=text in CLOSING or text[0].isspace(),
+        attaches_right=text in OPENING or text[-1].isspace(),
+        ends_sentence=text[-1] in ENDING + "\n",
+    )

@@ -1,0 +1,147 @@
+"""Numbers: against an independent library that spells them, and sentences that are traps."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from num2words import num2words
+
+from streamer.config import TextStyle
+from streamer.formatting import write
+from streamer.phrases import Phrase, decided
+
+
+def written(text: str, numbers: str = "prose") -> str:
+    phrase = Phrase(text.upper().split(), is_complete=True)
+    style = TextStyle(numbers=numbers)
+    matches = decided(phrase, lambda phrase, at: write(phrase, at, style))
+    return " ".join(piece.text for match in matches for piece in match.pieces)
+
+
+def spelled(number: float, **how: str) -> str:
+    return num2words(number, **how).replace("-", " ").replace(",", "")
+
+
+@given(st.one_of(st.integers(2, 999_999), st.integers(2, 10**12)))
+@example(1_000_005)
+@example(200_000)
+def test_any_cardinal_is_written_as_its_digits(value: int) -> None:
+    text = written(spelled(value), numbers="digits")
+    for name, scale in (("trillion", 10**12), ("billion", 10**9), ("million", 10**6)):
+        if value % scale == 0:
+            assert text == f"{value // scale} {name}"
+            return
+    assert text == (f"{value:,}" if value >= 10_000 else str(value))
+
+
+@given(st.integers(10, 99_999).filter(lambda value: value % 100))
+def test_any_ordinal_from_ten_up_is_written_as_digits(value: int) -> None:
+    text = num2words(value, to="ordinal_num")
+    expected = f"{value:,}" + text.lstrip("0123456789") if value >= 10_000 else text
+    assert written(spelled(value, to="ordinal")) == expected
+
+
+@given(st.integers(1000, 2099))
+def test_any_year_is_written_as_digits(year: int) -> None:
+    assert written(f"in {spelled(year, to='year')}") == f"in {year}"
+
+
+@given(st.integers(2, 99_999), st.integers(0, 99))
+def test_any_sum_of_money_is_written_as_digits(dollars: int, cents: int) -> None:
+    text = spelled(dollars + cents / 100, to="currency", currency="USD")
+    whole = f"{dollars:,}" if dollars >= 10_000 else str(dollars)
+    assert written(text) == f"${whole}.{cents:02}"
+
+
+@given(st.integers(0, 999), st.integers(1, 99))
+def test_any_decimal_is_written_as_digits(whole: int, hundredths: int) -> None:
+    value = whole + hundredths / 100
+    assert written(spelled(value)) == f"{value:g}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("twenty three people", "23 people"),
+        ("the nineteen eighties", "the 1980s"),
+        ("nineteen o five", "1905"),
+        ("in ten sixty six", "in 1066"),
+        ("half past seven", "7:30"),
+        ("a quarter to one", "12:45"),
+        ("seven thirty p m", "7:30 p.m."),
+        ("seven a m", "7 a.m."),
+        ("at nine o five", "at 9:05"),
+        ("five dollars and ten cents", "$5.10"),
+        ("five dollars and ten people", "$5 and 10 people"),
+        ("a hundred dollars", "$100"),
+        ("three point five million euros", "€3.5 million"),
+        ("two million dollars", "$2 million"),
+        ("one per cent", "1%"),
+        ("two point five percent", "2.5%"),
+        ("twenty third of may", "23rd of May"),
+        ("may twenty third nineteen eighty four", "May 23rd 1984"),
+        ("o seven seven", "077"),
+        ("five five five one two one two", "5551212"),
+        ("a hundred and one dalmatians", "101 dalmatians"),
+        ("two thousand and five hundred", "2000 and 500"),
+        ("one hundred and two hundred", "100 and 200"),
+        ("zero point five", "0.5"),
+    ],
+)
+def test_numbers_are_written_as_digits(text: str, expected: str) -> None:
+    assert written(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "one of the two",
+        "no one came",
+        "second thought",
+        "wait a second",
+        "three and a half",
+        "point out the one point",
+        "a hundred people",
+        "half a million",
+        "two or three",
+        "four or five hundred",
+        "five and twenty years",
+        "one twenty",
+        "two three days",
+        "ten twenty",
+        "fifteen twenty minutes",
+        "twenty one twenty two twenty three",
+        "one two three go",
+        "three two one",
+        "one third",
+        "a tenth of it",
+        "a twenty second pause",
+        "oh one more thing",
+        "a quarter of them",
+        "half of seven",
+        "hundreds of them",
+        "three hundred thousand million",
+        "the eighties",
+    ],
+)
+def test_what_is_no_number_or_a_small_one_stays_words_in_prose(text: str) -> None:
+    assert written(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("three of two hundred", "3 of 200"),
+        ("no one came", "no one came"),
+        ("one twenty", "one 20"),
+        ("first of all", "first of all"),
+    ],
+)
+def test_with_digits_small_numbers_are_digits_too(text: str, expected: str) -> None:
+    assert written(text, numbers="digits") == expected
+
+
+def test_as_words_numbers_stay_as_they_were_said() -> None:
+    text = "five dollars at half past seven in nineteen eighty four"
+    assert written(text, numbers="words") == text
