@@ -52,6 +52,7 @@ class Listener:
         # The gap that sound is being lost in. The ring goes on behind it only when it is over:
         # until then what lies before it stays where it is.
         self._gap: Gap | None = None
+        self._context = to_samples(settings.context_s)
         self.pending: deque[Segment | Gap | Lost] = deque()
         self.ring = RingBuffer(to_samples(settings.ring_s))
         self.heard = 0
@@ -85,8 +86,8 @@ class Listener:
         return self.n_needed - sum(gap.stop - gap.start for gap in gaps if gap.start >= first)
 
     def room(self) -> int:
-        """How many samples can be pushed without overwriting what is needed."""
-        return self.ring.capacity - self.n_needed
+        """How many samples can be pushed without overwriting what is needed, and its context."""
+        return self.ring.capacity - self.n_needed - self._context
 
     def push(self, samples: Samples) -> None:
         """Take in samples, shape [n_samples]; the caller sees to it that there is room."""

@@ -80,9 +80,13 @@ class Work:
 
 @dataclass(slots=True)
 class _Utterance:
-    """What is known about the utterance that is being worked on."""
+    """What is known about the utterance that is being worked on.
+
+    `begin` is where decoding may begin: at its start, or for context before the cut it began at.
+    """
 
     number: int
+    begin: int
     partial_due: int
     speculated_stop: int = -1
     speculated_words: list[DecodedWord] | None = None
@@ -102,10 +106,14 @@ class Recogniser:
         self._settings = settings
         self._longest = min(to_samples(settings.longest_piece_s), model.longest)
         self._trailing_pad = to_samples(settings.trailing_pad_s)
+        self._first_interval = to_samples(settings.first_partial_interval_s)
         self._partial_interval = to_samples(settings.partial_interval_s)
-        self._stable_lag = to_samples(settings.stable_lag_s)
+        self._partial_window = to_samples(settings.partial_window_s)
+        self._context = min(to_samples(settings.context_s), self._longest // 4)
+        self._stable_lag = min(to_samples(settings.stable_lag_s), self._longest // 4)
         self._cut_window = to_samples(settings.cut_window_s)
-        self._stabiliser = Stabiliser(self._stable_lag)
+        self._stabiliser = Stabiliser(settings)
+        self._context_start: int | None = None  # after a cut, of the utterance that follows
         self._utterance: _Utterance | None = None  # of the first pending segment, once announced
         self._events: list[Event] = []
         self._n_recognised = 0
@@ -158,9 +166,11 @@ class Recogniser:
             if work.kind is WorkKind.SPECULATIVE:
                 self._n_speculative += 1
                 utterance.speculated_stop, utterance.speculated_words = work.stop, words
-            utterance.partial_due = work.stop + self._partial_interval
-            self._stabiliser.push(words, work.stop)
+            is_pause = work.kind is WorkKind.SPECULATIVE
+            self._stabiliser.push(words, work.stop, is_pause=is_pause)
             self._emit_partial(segment, utterance, work.stop)
+            interval = self._partial_interval if utterance.shown else self._first_interval
+            utterance.partial_due = work.stop + interval
 
     def take_events(self) -> list[Event]:
         """The events since the last call, in order."""
@@ -187,9 +197,11 @@ class Recogniser:
         )
 
     def _announce(self, segment: Segment) -> _Utterance:
-        self._utterance = _Utterance(self._n_utterances, partial_due=segment.start)
+        begin = segment.start if self._context_start is None else self._context_start
+        self._utterance = _Utterance(self._n_utterances, begin, partial_due=segment.start)
+        self._context_start = None
         self._n_utterances += 1
-        self._stabiliser.reset()
+        self._stabiliser.reset(segment.start)
         self._events.append(
             SpeechStarted(utterance=self._utterance.number, start_s=to_seconds(segment.start))
         )
@@ -207,43 +219,65 @@ class Recogniser:
         """
         heard = self._listener.heard
         speech_stop = segment.speech_stop + self._trailing_pad  # as far as is known by now
-        piece_stop = segment.start + self._longest
+        piece_stop = utterance.begin + self._longest
         if piece_stop < (speech_stop if segment.stop is None else segment.stop):
             # Not at `heard == piece_stop`: if the sound ended there, it would be a whole utterance.
             if piece_stop < heard or segment.stop is not None:
-                return self._work(WorkKind.CUT, segment, piece_stop)
+                return self._work(WorkKind.CUT, utterance, piece_stop)
         elif segment.stop is not None:
-            return self._work(WorkKind.FINAL, segment, segment.stop)
+            return self._work(WorkKind.FINAL, utterance, segment.stop)
         elif heard >= speech_stop:
             # The span of a final is complete, and all that comes is silence or more speech.
             if utterance.speculated_stop != speech_stop:
-                return self._work(WorkKind.SPECULATIVE, segment, speech_stop)
+                return self._work(WorkKind.SPECULATIVE, utterance, speech_stop)
             return None
         is_due = self._settings.partials and heard >= utterance.partial_due
+        # In a pause there is nothing new to hear, and the speculative final is not to wait.
+        is_speaking = heard <= segment.speech_stop + self._listener.frame_length
         # Better no partial than one that holds up a final of a length that is compiled.
-        if is_due and self._model.is_ready(heard - segment.start):
-            return self._work(WorkKind.PARTIAL, segment, heard)
+        if is_due and is_speaking and self._model.is_ready(heard - utterance.begin):
+            return self._work(WorkKind.PARTIAL, utterance, heard)
         return None
 
-    def _work(self, kind: WorkKind, segment: Segment, stop: int) -> Work:
-        return Work(kind, segment.start, stop, self._listener.ring.read(segment.start, stop))
+    def _work(self, kind: WorkKind, utterance: _Utterance, stop: int) -> Work:
+        """What to decode up to `stop`.
+
+        The more was said, the longer that would take, so of a long utterance only what follows the
+        last stable word. Without partials nothing is stable and it is all of the utterance.
+        """
+        start, stable = utterance.begin, self._stabiliser.stable
+        if stable and stop - start > self._partial_window:
+            start = max(start, stable[-1].stop - self._context)
+        return Work(kind, start, stop, self._listener.ring.read(start, stop))
 
     def _cut(
         self, segment: Segment, utterance: _Utterance, work: Work, words: list[DecodedWord]
     ) -> None:
         """End the utterance at a pause inside the decoded piece, and go on with a new one."""
+        words = self._stabiliser.joined(words)
+        # Not so early that the next piece, with its context, would be the same again; and what is
+        # stable stays in here.
+        first = utterance.begin + self._longest // 2
+        if self._stabiliser.stable:
+            first = max(first, self._stabiliser.stable[-1].stop)
         # Close to the edge the model has not heard enough to tell a pause from a word.
-        edge = work.stop - self._stable_lag
-        gap = longest_gap(words, work.start, work.stop - self._cut_window, edge)
-        gap = gap or longest_gap(words, work.start, work.start, edge) or (edge, edge)
-        cut = sum(gap) // 2
+        edge = max(first, work.stop - self._stable_lag)
+        gap = longest_gap(words, segment.start, max(first, work.stop - self._cut_window), edge)
+        gap = gap or longest_gap(words, segment.start, first, edge) or (edge, edge)
+        self._cut_at(sum(gap) // 2, words, segment, utterance)
+
+    def _cut_at(
+        self, cut: int, words: list[DecodedWord], segment: Segment, utterance: _Utterance
+    ) -> None:
         said = [word for word in words if word.stop <= cut]
         self._emit_final(segment.start, cut, said, utterance, speech_stop=cut)
+        self._context_start = max(utterance.begin, cut - self._context)
         segment.start = cut
         self._utterance = None
 
     def _finish(self, segment: Segment, utterance: _Utterance, words: list[DecodedWord]) -> None:
         assert segment.stop is not None
+        words = self._stabiliser.joined(words)
         self._emit_final(segment.start, segment.stop, words, utterance, segment.speech_stop)
         self._listener.pending.popleft()
         self._utterance = None

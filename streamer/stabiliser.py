@@ -1,13 +1,16 @@
-"""Successive hypotheses of one utterance -> a stable prefix that never changes.
+"""Successive hypotheses of one utterance -> a stable prefix that never changes, and what to show.
 
-Local agreement: a word is stable when two successive hypotheses agree on it and it ended well
-before the newest sound (Liu et al. 2020, https://arxiv.org/abs/2005.11185, "LA-2").
+Local agreement: a word is stable when the last hypotheses agree on it and it ended well before the
+newest sound (Liu et al. 2020, https://arxiv.org/abs/2005.11185). The rest is shown once two
+hypotheses agree on it: most words that are taken back were heard once, at the edge of the sound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from streamer.config import Settings, to_samples
 from streamer.decoder import DecodedWord
 
 
@@ -16,38 +19,91 @@ class Stabiliser:
 
     Attributes:
         stable: Words that will not change, oldest first. It only ever grows.
-        unstable: The rest of the newest hypothesis.
+        unstable: What else is worth showing of the newest hypothesis.
     """
 
-    def __init__(self, lag: int) -> None:
-        """Hold back words that end less than `lag` samples before the newest sound."""
-        self._lag = lag
-        self.reset()
+    def __init__(self, settings: Settings) -> None:
+        self._agreement = settings.stable_agreement
+        self._stable_lag = to_samples(settings.stable_lag_s)
+        self._shown_lag = to_samples(settings.shown_lag_s)
+        self._first_confidence = settings.first_word_confidence
+        self.reset(0)
 
-    def reset(self) -> None:
-        """Begin a new utterance."""
+    def reset(self, start: int) -> None:
+        """Begin a new utterance at the absolute sample `start`."""
+        self._start = start
+        self._tails: list[list[DecodedWord]] = []  # the last hypotheses, without stable words
         self.stable: list[DecodedWord] = []
         self.unstable: list[DecodedWord] = []
 
-    def push(self, words: Sequence[DecodedWord], edge: int) -> None:
+    @property
+    def next_start(self) -> int | None:
+        """Where the newest hypothesis puts the first word that is not stable."""
+        return self._tails[-1][0].start if self._tails and self._tails[-1] else None
+
+    def push(self, words: Sequence[DecodedWord], edge: int, *, is_pause: bool = False) -> None:
         """Take in the newest hypothesis.
 
         Args:
-            words: The hypothesis, with times on the same axis every time.
+            words: The hypothesis, with times on the same axis every time. It may leave out stable
+                words.
             edge: Where the sound behind it ended.
+            is_pause: Nobody has spoken for a moment: the last words are complete, show them.
         """
-        tail = self._after_stable(words)
-        n_agreed = 0
-        for old, new in zip(self.unstable, tail, strict=False):
-            if old.text != new.text or new.stop > edge - self._lag:
-                break
-            n_agreed += 1
-        self.stable += tail[:n_agreed]
-        self.unstable = tail[n_agreed:]
+        tail = self._following(words)
+        n_agreed = self._n_agreed(tail, self._agreement)
+        n_stable = _n_ended(tail[:n_agreed], edge - self._stable_lag)
+        n_shown = len(tail) if is_pause else self._n_shown(tail, edge)
+        self.stable += tail[:n_stable]
+        self.unstable = tail[n_stable : max(n_stable, n_shown)]
+        tails = [*self._tails, tail][1 - max(2, self._agreement) :]
+        self._tails = [old[n_stable:] for old in tails]
 
-    def _after_stable(self, words: Sequence[DecodedWord]) -> list[DecodedWord]:
+    def joined(self, words: Sequence[DecodedWord]) -> list[DecodedWord]:
+        """The words of a hypothesis in this utterance, but what is stable stays as it is."""
+        inside = _after(words, self._start)
+        if [word.text for word in inside[: len(self.stable)]] == [w.text for w in self.stable]:
+            return inside
+        return [*self.stable, *self._following(words)]
+
+    def _following(self, words: Sequence[DecodedWord]) -> list[DecodedWord]:
         """The words that follow the stable ones in time, whatever the hypothesis calls those."""
         if not self.stable:
-            return list(words)
-        stop = self.stable[-1].stop
-        return [word for word in words if (word.start + word.stop) / 2 > stop]
+            return _after(words, self._start)
+        last = self.stable[-1]
+        following = _after(words, last.stop)
+        if following and following[0].start == last.stop:
+            # It may be heard as one word with the last stable one by now: TO, then TODAY.
+            rest = following[0].text.removeprefix(last.text)
+            following[:1] = [replace(following[0], text=rest)] if rest else []
+        return following
+
+    def _n_agreed(self, tail: Sequence[DecodedWord], n_hypotheses: int) -> int:
+        """How many of the first words the last so many hypotheses have, this one included."""
+        others = self._tails[len(self._tails) - (n_hypotheses - 1) :]
+        if len(others) < n_hypotheses - 1:
+            return 0
+        n_agreed = 0
+        for at_same_place in zip(tail, *others, strict=False):
+            if len({word.text for word in at_same_place}) > 1:
+                break
+            n_agreed += 1
+        return n_agreed
+
+    def _n_shown(self, tail: Sequence[DecodedWord], edge: int) -> int:
+        n_shown = _n_ended(tail[: self._n_agreed(tail, 2)], edge - self._shown_lag)
+        if n_shown or self.stable or not tail:
+            return n_shown
+        # The first word is waited for, and shown as soon as there is something to it.
+        return int(tail[0].confidence >= self._first_confidence)
+
+
+def _after(words: Sequence[DecodedWord], start: int) -> list[DecodedWord]:
+    """The words of which at least half lies behind the sample `start`, and only that part."""
+    following = [word for word in words if word.start + word.stop > 2 * start]
+    return [replace(word, start=max(word.start, start)) for word in following]
+
+
+def _n_ended(words: Sequence[DecodedWord], edge: int) -> int:
+    """How many of the first words ended by the sample `edge`."""
+    return next((i for i, word in enumerate(words) if word.stop > edge), len(words))
