@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 SAMPLE_RATE = 16_000  # Hz, the one rate inside: wav2vec 2.0 and WebRTC VAD both work at it.
+CHANGEABLE = ("end_silence_s", "trailing_pad_s", "partials")
 PRECISIONS = ("float32", "bfloat16")
 # Speech that has not yet been long enough to be an utterance is forgotten after such a silence.
 CANDIDATE_SILENCE_S = 0.5
@@ -48,6 +49,7 @@ class Settings:
         longest_piece_s: Longer utterances are cut at a pause. 246 000 samples, the length of the
             published wav2vec2-960h; no model is given more than its longest bucket.
         cut_window_s: The pause to cut at is looked for in so much of the piece's end.
+        cut_pause_s: There, a pause as long as this between stable words is taken at once.
         partials: Whether to emit partial transcripts.
         first_partial_interval_s: New sound between two attempts, as long as nothing is shown.
         partial_interval_s: New sound between two partials. They come less often when the
@@ -85,6 +87,7 @@ class Settings:
     trailing_pad_s: float = 0.2
     longest_piece_s: float = 15.375
     cut_window_s: float = 6.0
+    cut_pause_s: float = 0.3
     partials: bool = True
     first_partial_interval_s: float = 0.1
     partial_interval_s: float = 0.25
@@ -122,6 +125,7 @@ class Settings:
             ("trailing_pad_s", 0.0, 10.0),
             ("longest_piece_s", 0.05, 600.0),
             ("cut_window_s", 0.05, 600.0),
+            ("cut_pause_s", 0.0, 600.0),
             ("first_partial_interval_s", 0.05, 600.0),
             ("partial_interval_s", 0.05, 600.0),
             ("partial_window_s", 0.05, 600.0),
@@ -149,6 +153,19 @@ class Settings:
         n_frames = 1 + 1000 * self.min_speech_s / self.vad_frame_ms
         silence_s = min(CANDIDATE_SILENCE_S, self.end_silence_s)
         return n_frames * (silence_s + self.vad_frame_ms / 1000)
+
+    def changed(self, **changes: Any) -> Settings:
+        """These settings with some changed of those that can be changed while sound is heard.
+
+        Raises:
+            ValueError: A setting is not in `CHANGEABLE`, or out of range.
+        """
+        if fixed := sorted(changes.keys() - set(CHANGEABLE)):
+            raise ValueError(
+                f"Expected settings of {', '.join(CHANGEABLE)}, found {', '.join(fixed)}: these "
+                "stay as they are while sound is heard."
+            )
+        return replace(self, **changes)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Settings:

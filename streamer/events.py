@@ -4,8 +4,9 @@ Times are seconds since capture began. For any stream of events:
 
 - `SpeechStarted` comes once and first for every utterance, exactly one `Final` ends it, after
   which nothing more is said of it; utterances come in order.
-- `Partial.stable_text` never shrinks or changes within an utterance.
-- The finals do not depend on how the samples were cut into blocks, nor on the machine's speed.
+- `Partial.stable_text` never shrinks or changes within an utterance, and its final begins with it.
+- The events do not depend on how the samples were cut into blocks. Without partials the finals do
+  not depend on the machine's speed either; with them, what became stable is not corrected.
 - The words of a final lie inside its utterance, in order; joined by spaces they are its text.
 """
 
@@ -92,6 +93,19 @@ class DeviceLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lagging:
+    """The model is behind a live source by more than a second, or is no longer.
+
+    Sent once when that begins, once when it is over. `lag_s` is the sound that was captured but not
+    yet recognised; `rtf` the model's time over the time of the sound, in its last call.
+    """
+
+    type: ClassVar[str] = "lagging"
+    lag_s: float
+    rtf: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
     """Where every second of sound went, and what came of it.
 
@@ -119,7 +133,7 @@ class Closed:
     statistics: Statistics
 
 
-Event = SpeechStarted | Partial | Final | AudioDropped | DeviceLost | Closed
+Event = SpeechStarted | Partial | Final | AudioDropped | DeviceLost | Lagging | Closed
 
 
 def to_json(event: Event) -> dict[str, Any]:

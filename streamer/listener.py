@@ -85,6 +85,10 @@ class Listener:
             gaps.append(self._gap)
         return self.n_needed - sum(gap.stop - gap.start for gap in gaps if gap.start >= first)
 
+    def change(self, settings: Settings) -> None:
+        """Take other settings for the end of an utterance, from here on."""
+        self._segmenter.change(settings)
+
     def room(self) -> int:
         """How many samples can be pushed without overwriting what is needed, and its context."""
         return self.ring.capacity - self.n_needed - self._context

@@ -38,6 +38,16 @@ class Pipeline:
         self._listener = Listener(self._settings)
         self._recogniser = Recogniser(self._listener, self._model, self._settings)
 
+    def change(self, **changes: Any) -> None:
+        """Change settings of `streamer.config.CHANGEABLE` from here on; a reset keeps them.
+
+        Raises:
+            ValueError: A setting is not among them, or out of range.
+        """
+        self._settings = self._settings.changed(**changes)
+        self._listener.change(self._settings)
+        self._recogniser.change(self._settings)
+
     def push(self, samples: npt.ArrayLike, sample_rate: int = SAMPLE_RATE) -> list[Event]:
         """Hear the next samples and return what came of them.
 

@@ -20,6 +20,7 @@ from streamer.events import (
     DeviceLost,
     Event,
     Final,
+    Lagging,
     Partial,
     SpeechStarted,
     Statistics,
@@ -29,6 +30,8 @@ from streamer.listener import Gap, Listener, Lost
 from streamer.models.labels import Labels
 from streamer.segmenter import Segment
 from streamer.stabiliser import Stabiliser
+
+BEHIND, CAUGHT_UP = to_samples(1.0), to_samples(0.5)  # a live model; see `Lagging`
 
 
 class Model(Protocol):
@@ -77,6 +80,11 @@ class Work:
     stop: int
     samples: Samples
 
+    @property
+    def duration_s(self) -> float:
+        """How much sound it is."""
+        return to_seconds(self.stop - self.start)
+
 
 @dataclass(slots=True)
 class _Utterance:
@@ -100,18 +108,29 @@ class Recogniser:
     is shared: a thread may run it while another one pushes sound into the listener.
     """
 
-    def __init__(self, listener: Listener, model: Model, settings: Settings) -> None:
+    def __init__(
+        self, listener: Listener, model: Model, settings: Settings, *, is_live: bool = False
+    ) -> None:
+        """Begin with what the listener has found.
+
+        Args:
+            listener: What to recognise.
+            model: With what.
+            settings: How.
+            is_live: Sound comes at the speed of speech, so that being behind means something.
+        """
         self._listener = listener
         self._model = model
-        self._settings = settings
+        self._is_live = is_live
+        self._is_lagging = False
         self._longest = min(to_samples(settings.longest_piece_s), model.longest)
-        self._trailing_pad = to_samples(settings.trailing_pad_s)
         self._first_interval = to_samples(settings.first_partial_interval_s)
         self._partial_interval = to_samples(settings.partial_interval_s)
         self._partial_window = to_samples(settings.partial_window_s)
         self._context = min(to_samples(settings.context_s), self._longest // 4)
         self._stable_lag = min(to_samples(settings.stable_lag_s), self._longest // 4)
         self._cut_window = to_samples(settings.cut_window_s)
+        self._cut_pause = to_samples(settings.cut_pause_s)
         self._stabiliser = Stabiliser(settings)
         self._context_start: int | None = None  # after a cut, of the utterance that follows
         self._utterance: _Utterance | None = None  # of the first pending segment, once announced
@@ -123,6 +142,12 @@ class Recogniser:
         self._n_speculative = 0
         self._n_speculative_used = 0
         self._n_inferences = 0
+        self.change(settings)
+
+    def change(self, settings: Settings) -> None:
+        """Take other settings of those that can change while sound is heard."""
+        self._has_partials = settings.partials
+        self._trailing_pad = to_samples(settings.trailing_pad_s)
 
     def next_work(self) -> Work | None:
         """Settle what needs no model, and choose the best work there is now, if there is any."""
@@ -142,6 +167,7 @@ class Recogniser:
                     return self._work_for(first, utterance)
                 self._n_speculative_used += 1
                 self._finish(first, utterance, known)
+        self._watch_lag(0, 0.0)  # Nothing waits: neither speech nor silence.
         return None
 
     def run(self, work: Work) -> list[DecodedWord]:
@@ -151,13 +177,21 @@ class Recogniser:
         words = decode(log_probs, model.labels, model.grid, len(work.samples))
         return [word.shifted(work.start) for word in words]
 
-    def complete(self, work: Work, words: list[DecodedWord]) -> None:
-        """Draw the consequences of a finished work."""
+    def complete(self, work: Work, words: list[DecodedWord], took_s: float = 0.0) -> None:
+        """Draw the consequences of a finished work.
+
+        Args:
+            work: What was done.
+            words: What `run` gave.
+            took_s: How long that took.
+        """
         segment = self._listener.pending[0]
         utterance = self._utterance
         assert isinstance(segment, Segment)
         assert utterance is not None
         self._n_inferences += 1
+        if self._is_live:
+            self._watch_lag(self._listener.captured - work.stop, took_s / work.duration_s)
         if work.kind is WorkKind.FINAL:
             self._finish(segment, utterance, words)
         elif work.kind is WorkKind.CUT:
@@ -168,6 +202,9 @@ class Recogniser:
                 utterance.speculated_stop, utterance.speculated_words = work.stop, words
             is_pause = work.kind is WorkKind.SPECULATIVE
             self._stabiliser.push(words, work.stop, is_pause=is_pause)
+            if (cut := self._pause_to_cut_at(utterance, work.stop)) is not None:
+                self._cut_at(cut, self._stabiliser.stable, segment, utterance)
+                return
             self._emit_partial(segment, utterance, work.stop)
             interval = self._partial_interval if utterance.shown else self._first_interval
             utterance.partial_due = work.stop + interval
@@ -195,6 +232,12 @@ class Recogniser:
             speculative_finals_used=self._n_speculative_used,
             inferences=self._n_inferences,
         )
+
+    def _watch_lag(self, lag: int, rtf: float) -> None:
+        """Say when the model falls behind, and when it has caught up."""
+        if self._is_lagging != (lag > (CAUGHT_UP if self._is_lagging else BEHIND)):
+            self._is_lagging = not self._is_lagging
+            self._events.append(Lagging(lag_s=to_seconds(lag), rtf=rtf))
 
     def _announce(self, segment: Segment) -> _Utterance:
         begin = segment.start if self._context_start is None else self._context_start
@@ -231,7 +274,7 @@ class Recogniser:
             if utterance.speculated_stop != speech_stop:
                 return self._work(WorkKind.SPECULATIVE, utterance, speech_stop)
             return None
-        is_due = self._settings.partials and heard >= utterance.partial_due
+        is_due = self._has_partials and heard >= utterance.partial_due
         # In a pause there is nothing new to hear, and the speculative final is not to wait.
         is_speaking = heard <= segment.speech_stop + self._listener.frame_length
         # Better no partial than one that holds up a final of a length that is compiled.
@@ -249,6 +292,17 @@ class Recogniser:
         if stable and stop - start > self._partial_window:
             start = max(start, stable[-1].stop - self._context)
         return Work(kind, start, stop, self._listener.ring.read(start, stop))
+
+    def _pause_to_cut_at(self, utterance: _Utterance, stop: int) -> int | None:
+        """Where to cut a long utterance before it must be, if all before a pause is stable."""
+        stable, next_start = self._stabiliser.stable, self._stabiliser.next_start
+        if not stable or next_start is None:
+            return None
+        is_long = stop - utterance.begin >= self._longest - self._cut_window
+        cut = (stable[-1].stop + next_start) // 2
+        is_late = cut >= utterance.begin + self._longest // 2
+        is_pause = next_start - stable[-1].stop >= self._cut_pause
+        return cut if is_long and is_late and is_pause else None
 
     def _cut(
         self, segment: Segment, utterance: _Utterance, work: Work, words: list[DecodedWord]
@@ -308,7 +362,7 @@ class Recogniser:
         stable_text = _text(self._stabiliser.stable)
         unstable_text = _text(self._stabiliser.unstable)
         shown = f"{stable_text}\n{unstable_text}"
-        if shown == utterance.shown or not self._settings.partials:
+        if shown == utterance.shown or not self._has_partials:
             return  # Nothing new to say: saying it again would only cost the reader.
         if not utterance.shown and shown == "\n":
             return

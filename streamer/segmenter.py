@@ -40,12 +40,16 @@ class Segmenter:
         self._frame_length = frame_length
         self._onset_frames = settings.onset_frames
         self._pre_roll = to_samples(settings.pre_roll_s)
+        self._min_speech = to_samples(settings.min_speech_s)
+        self._recent: deque[bool] = deque(maxlen=settings.onset_window)
+        self.change(settings)
+        self.restart(0)
+
+    def change(self, settings: Settings) -> None:
+        """Take other settings for the end of an utterance, from here on."""
         self._end_silence = to_samples(settings.end_silence_s)
         self._candidate_silence = min(self._end_silence, to_samples(CANDIDATE_SILENCE_S))
         self._trailing_pad = to_samples(settings.trailing_pad_s)
-        self._min_speech = to_samples(settings.min_speech_s)
-        self._recent: deque[bool] = deque(maxlen=settings.onset_window)
-        self.restart(0)
 
     def restart(self, index: int) -> None:
         """Go on at the absolute sample `index`; nothing before it may be taken in any more."""

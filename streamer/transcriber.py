@@ -12,9 +12,11 @@ import asyncio
 import atexit
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from streamer import models
 from streamer.config import Settings, to_seconds
@@ -177,6 +179,20 @@ class Transcriber:
         """
         self._join()
 
+    def change(self, **changes: Any) -> None:
+        """Change settings of `streamer.config.CHANGEABLE` from here on; from any thread.
+
+        For another preset: `change(**PRESETS["dictation"])`.
+
+        Raises:
+            ValueError: A setting is not among them, or out of range.
+        """
+        with self._changed:
+            self._settings = self._settings.changed(**changes)
+            self._listener.change(self._settings)
+            if self._recogniser is not None:
+                self._recogniser.change(self._settings)
+
     def statistics(self) -> Statistics:
         """What became of the sound so far."""
         with self._changed:
@@ -309,7 +325,9 @@ class Transcriber:
             )
             warm_up.start()
             with self._changed:
-                self._recogniser = Recogniser(self._listener, model, self._settings)
+                self._recogniser = Recogniser(
+                    self._listener, model, self._settings, is_live=self._source.live
+                )
             self._recognise(self._recogniser)
         except BaseException as error:
             self._give_up(error)
@@ -354,9 +372,11 @@ class Transcriber:
                 return
             if work is None:
                 continue
+            began = time.perf_counter()
             words = recogniser.run(work)
+            took_s = time.perf_counter() - began
             with self._changed:
-                recogniser.complete(work, words)
+                recogniser.complete(work, words, took_s)
                 self._changed.notify_all()
 
     def _deliver(self, event: Event) -> None:

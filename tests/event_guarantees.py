@@ -74,6 +74,7 @@ def _check_utterance(number: int, events: Sequence[Event], *, must_end: bool) ->
             assert event.text == f"{event.stable_text} {event.unstable_text}".strip()
             assert event.start_s <= event.end_s
         elif isinstance(event, Final):
+            assert _continues(stable, event.text), f"{stable!r} was corrected: {event.text!r}"
             _check_final(event)
 
 

@@ -1,13 +1,27 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.config import SAMPLE_RATE, Settings
 from streamer.decoder import DecodedWord
 from streamer.stabiliser import Stabiliser
 
-LAG = 3
+LAG, SHOWN_LAG = 6, 3
 Hypothesis = list[DecodedWord]
+
+
+def stabiliser_of(agreement: int = 3) -> Stabiliser:
+    return Stabiliser(
+        Settings(
+            stable_agreement=agreement,
+            stable_lag_s=LAG / SAMPLE_RATE,
+            shown_lag_s=SHOWN_LAG / SAMPLE_RATE,
+            first_word_confidence=0.5,
+        )
+    )
 
 
 def words(text: str, start: int = 0) -> Hypothesis:
@@ -38,56 +52,80 @@ def hypotheses(draw: st.DrawFn) -> list[tuple[Hypothesis, int]]:
     return found
 
 
-@given(hypotheses())
-def test_the_stable_prefix_never_changes_or_shrinks(pushed: list[tuple[Hypothesis, int]]) -> None:
-    stabiliser, stable = Stabiliser(LAG), []
+@given(hypotheses(), st.integers(2, 4))
+def test_the_stable_prefix_never_changes_or_shrinks(
+    pushed: list[tuple[Hypothesis, int]], agreement: int
+) -> None:
+    stabiliser, stable = stabiliser_of(agreement), []
     for hypothesis, edge in pushed:
         stabiliser.push(hypothesis, edge)
         assert stabiliser.stable[: len(stable)] == stable
+        assert texts(stabiliser.joined(hypothesis)).startswith(texts(stabiliser.stable))
         stable = list(stabiliser.stable)
 
 
 @given(hypotheses())
-def test_a_word_is_stable_only_when_two_agreed_and_it_ended_before_the_lag(
+def test_a_word_is_stable_only_when_three_agreed_and_it_ended_before_the_lag(
     pushed: list[tuple[Hypothesis, int]],
 ) -> None:
-    stabiliser, before = Stabiliser(LAG), []
+    stabiliser = stabiliser_of(3)
+    before: list[Hypothesis] = [[], []]
     for hypothesis, edge in pushed:
         n_stable = len(stabiliser.stable)
         stabiliser.push(hypothesis, edge)
         for word in stabiliser.stable[n_stable:]:
-            assert word in hypothesis
-            assert word.text in [old.text for old in before]
+            assert all(any(word.text in old.text for old in words) for words in before)
             assert word.stop <= edge - LAG
-        before = hypothesis
+        before = [before[1], hypothesis]
 
 
 @given(hypotheses())
-def test_nothing_unstable_lies_before_what_is_stable(pushed: list[tuple[Hypothesis, int]]) -> None:
-    stabiliser = Stabiliser(LAG)
+def test_what_is_shown_is_in_order_and_in_the_hypothesis(
+    pushed: list[tuple[Hypothesis, int]],
+) -> None:
+    stabiliser = stabiliser_of()
     for hypothesis, edge in pushed:
         stabiliser.push(hypothesis, edge)
-        assert set(stabiliser.unstable) <= set(hypothesis)
+        assert {word.stop for word in stabiliser.unstable} <= {word.stop for word in hypothesis}
         shown = stabiliser.stable + stabiliser.unstable
         middles = [word.start + word.stop for word in shown]
         assert middles == sorted(middles)
 
 
-def test_one_hypothesis_makes_nothing_stable() -> None:
-    stabiliser = Stabiliser(LAG)
-    stabiliser.push(words("A B"), edge=100)
-    assert (texts(stabiliser.stable), texts(stabiliser.unstable)) == ("", "A B")
+def test_the_first_word_is_shown_at_once_if_it_is_sure() -> None:
+    stabiliser = stabiliser_of()
+    stabiliser.push(words("A B"), edge=20)
+    assert (texts(stabiliser.stable), texts(stabiliser.unstable)) == ("", "A")
+    unsure = stabiliser_of()
+    unsure.push([replace(word, confidence=0.4) for word in words("A B")], edge=20)
+    assert unsure.unstable == []
 
 
-def test_words_become_stable_when_the_next_hypothesis_agrees() -> None:
-    stabiliser = Stabiliser(LAG)
+def test_other_words_are_shown_when_two_hypotheses_agree_and_they_are_over() -> None:
+    stabiliser = stabiliser_of()
     stabiliser.push(words("A B C"), edge=30)
-    stabiliser.push(words("A B D"), edge=40)
-    assert (texts(stabiliser.stable), texts(stabiliser.unstable)) == ("A B", "D")
+    stabiliser.push(words("A B C"), edge=30 + SHOWN_LAG - 1)
+    assert texts(stabiliser.unstable) == "A B"
+    stabiliser.push(words("A B C D"), edge=40)
+    assert (texts(stabiliser.stable), texts(stabiliser.unstable)) == ("A B C", "")
+
+
+def test_in_a_pause_all_is_shown() -> None:
+    stabiliser = stabiliser_of()
+    stabiliser.push(words("A B"), edge=20, is_pause=True)
+    assert texts(stabiliser.unstable) == "A B"
+
+
+def test_words_become_stable_when_so_many_hypotheses_agree() -> None:
+    for agreement in (2, 3, 4):
+        stabiliser = stabiliser_of(agreement)
+        for n_pushed in range(1, 6):
+            stabiliser.push(words("A B"), edge=100)
+            assert texts(stabiliser.stable) == ("A B" if n_pushed >= agreement else "")
 
 
 def test_a_word_at_the_edge_waits_until_it_is_older_than_the_lag() -> None:
-    stabiliser = Stabiliser(LAG)
+    stabiliser = stabiliser_of(2)
     stabiliser.push(words("A B"), edge=20)
     stabiliser.push(words("A B"), edge=20 + LAG - 1)
     assert texts(stabiliser.stable) == "A"
@@ -96,25 +134,52 @@ def test_a_word_at_the_edge_waits_until_it_is_older_than_the_lag() -> None:
 
 
 def test_agreement_begins_again_after_a_change() -> None:
-    stabiliser = Stabiliser(LAG)
+    stabiliser = stabiliser_of(2)
     for text, stable in [("A", ""), ("B", ""), ("A", ""), ("A", "A")]:
         stabiliser.push(words(text), edge=100)
         assert texts(stabiliser.stable) == stable
 
 
+def stable_a_b() -> Stabiliser:
+    stabiliser = stabiliser_of(2)
+    stabiliser.push(words("A B"), edge=100)
+    stabiliser.push(words("A B"), edge=100)
+    return stabiliser
+
+
 def test_what_a_later_hypothesis_calls_a_stable_word_does_not_matter() -> None:
-    stabiliser = Stabiliser(LAG)
-    stabiliser.push(words("A B"), edge=100)
-    stabiliser.push(words("A B"), edge=100)
-    stabiliser.push(words("X Y C"), edge=100)
+    stabiliser = stable_a_b()
+    assert texts(stabiliser.joined(words("X Y C"))) == "A B C"
+    stabiliser.push(words("X Y C"), edge=100, is_pause=True)
     assert (texts(stabiliser.stable), texts(stabiliser.unstable)) == ("A B", "C")
 
 
+def test_a_hypothesis_may_leave_out_what_is_stable() -> None:
+    assert texts(stable_a_b().joined(words("C D", start=20))) == "A B C D"
+
+
+def test_a_hypothesis_that_agrees_is_taken_with_its_times() -> None:
+    later = [replace(word, start=word.start + 1) for word in words("A B C")]
+    assert stable_a_b().joined(later) == later
+
+
+def test_a_word_that_has_grown_since_it_became_stable_goes_on_as_another() -> None:
+    grown = [*words("A"), DecodedWord("BC", 10, 35, 1.0)]
+    assert texts(stable_a_b().joined(grown)) == "A B C"
+
+
+def test_what_lies_before_the_utterance_is_left_out() -> None:
+    stabiliser = stabiliser_of()
+    stabiliser.reset(12)
+    assert stabiliser.joined(words("X A B")) == [
+        DecodedWord("A", 12, 20, 1.0),
+        DecodedWord("B", 20, 30, 1.0),
+    ]
+
+
 def test_after_a_reset_nothing_is_left() -> None:
-    stabiliser = Stabiliser(LAG)
-    stabiliser.push(words("A B"), edge=100)
-    stabiliser.push(words("A B"), edge=100)
-    stabiliser.reset()
-    assert (stabiliser.stable, stabiliser.unstable) == ([], [])
+    stabiliser = stable_a_b()
+    stabiliser.reset(0)
+    assert (stabiliser.stable, stabiliser.unstable, stabiliser.next_start) == ([], [], None)
     stabiliser.push(words("A"), edge=100)
     assert stabiliser.stable == []

@@ -40,6 +40,7 @@ class WrittenModel:
 
     Attributes:
         heard: The lengths of all spans that it was given, in samples.
+        hears_instead: Words that it takes for others of the same length from now on.
         warmed_up: How often it was warmed up.
     """
 
@@ -50,6 +51,7 @@ class WrittenModel:
     def __init__(self, longest: int = 10_000 * FRAME) -> None:
         self.longest = longest
         self.heard: list[int] = []
+        self.hears_instead: dict[str, str] = {}
         self.warmed_up = 0
 
     def log_probs(self, utterance: Samples) -> LogProbs:
@@ -58,6 +60,11 @@ class WrittenModel:
         # Not in a frame's middle: a span may begin there after a cut.
         values = utterance[FRAME // 4 :: FRAME]
         best = np.maximum(np.rint(values * 64).astype(int) - 1, 0)
+        if self.hears_instead:
+            text = "".join(ALPHABET[index] for index in best)
+            for word, other in self.hears_instead.items():
+                text = text.replace(word, other)
+            best = np.array([ALPHABET.index(character) for character in text])
         n_labels = len(self.labels.symbols)
         probs = np.full((len(best), n_labels), (1 - PROBABILITY) / (n_labels - 1), np.float32)
         probs[np.arange(len(best)), best] = PROBABILITY
