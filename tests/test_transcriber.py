@@ -32,7 +32,7 @@ from streamer.models.compiled import CompiledModel
 from streamer.sources import Block
 
 SETTINGS = Settings()
-SMALL_RING = Settings(ring_s=36.5, partials=False)
+SMALL_RING = Settings(ring_s=38.5, partials=False)
 TWO_SENTENCES_S = 6.5  # of the sample; the second ends at 5.7 s
 BLOCK = 1_600
 
@@ -305,7 +305,7 @@ def test_a_model_that_fails_stops_the_capture(starter: CompiledModel, speech: Sa
 def test_an_overloaded_live_source_reports_every_lost_sample(
     starter: CompiledModel, sample: Samples
 ) -> None:
-    settings = Settings(ring_s=36.5)
+    settings = Settings(ring_s=38.5)
     twice = np.concatenate([sample, sample])
     model = Gated(starter)
     source = Sound(twice, live=True)
