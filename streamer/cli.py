@@ -113,9 +113,9 @@ def _captions(options: argparse.Namespace) -> int:
         _hint_at_better_model(options)
         for event in transcriber:
             outputs.write(event)
-    if interruption.happened:
-        return INTERRUPTED
-    return FAILED if outputs.has_failed else 0
+    if outputs.has_failed:  # Ctrl-C is how captions end; that not everything is saved is news.
+        return FAILED
+    return INTERRUPTED if interruption.happened else 0
 
 
 def _transcribe(options: argparse.Namespace) -> int:

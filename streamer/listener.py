@@ -33,12 +33,20 @@ class Lost:
     device: str
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """There was a device again from the sample `at` on."""
+
+    at: int
+    device: str
+
+
 class Listener:
     """VAD, segmenter and ring buffer, and what they found that nobody has dealt with yet.
 
     Attributes:
-        pending: Segments, gaps and losses in the order in which they began. Only the last segment
-            can be open. Whoever deals with the first one removes it.
+        pending: Segments, gaps, lost and restored devices in the order in which they began. Only
+            the last segment can be open. Whoever deals with the first one removes it.
         ring: The sound.
         heard: Where the VAD has got to. Always at a frame's edge until the sound ends: so nothing
             depends on how the sound was cut into blocks.
@@ -49,10 +57,13 @@ class Listener:
     def __init__(self, settings: Settings) -> None:
         self._vad = Vad(settings)
         self._segmenter = Segmenter(self._vad.frame_length, settings)
-        # The gap that sound is being lost in. The ring goes on behind it only when it is over:
-        # until then what lies before it stays where it is.
+        # The gap that sound is being lost in, as long as it grows.
         self._gap: Gap | None = None
-        self.pending: deque[Segment | Gap | Lost] = deque()
+        # Samples lost since the newest in the ring. It goes on behind them only when there is
+        # sound again: until then what lies before stays where it is.
+        self._n_missing = 0
+        self._is_lost = False
+        self.pending: deque[Segment | Gap | Lost | Restored] = deque()
         self.ring = RingBuffer(to_samples(settings.ring_s))
         self.heard = 0
         self.n_dropped = 0
@@ -66,13 +77,13 @@ class Listener:
     @property
     def captured(self) -> int:
         """Where the sound has got to, lost samples included."""
-        return self._gap.stop if self._gap else self.ring.stop
+        return self.ring.stop + self._n_missing
 
     @property
     def n_needed(self) -> int:
         """Samples before `captured` from the first on that an utterance can still need."""
         unfinished = (item.start for item in self.pending if isinstance(item, Segment))
-        next_start = self.captured if self._gap else self._segmenter.needed_from
+        next_start = self.captured if self._n_missing else self._segmenter.needed_from
         return self.captured - min(next(unfinished, next_start), next_start)
 
     @property
@@ -80,7 +91,7 @@ class Listener:
         """Samples of sound, lost ones not counted, that an utterance can still need."""
         first = self.captured - self.n_needed
         gaps = [item for item in self.pending if isinstance(item, Gap)]
-        if self._gap is not None and not self.finished:  # else it is pending already
+        if self._gap is not None:
             gaps.append(self._gap)
         return self.n_needed - sum(gap.stop - gap.start for gap in gaps if gap.start >= first)
 
@@ -90,7 +101,11 @@ class Listener:
 
     def push(self, samples: Samples) -> None:
         """Take in samples, shape [n_samples]; the caller sees to it that there is room."""
-        self._end_gap()
+        if self._n_missing:
+            self._report_gap()
+            self.ring.skip(self._n_missing)
+            self._n_missing = 0
+            self._end_segment()
         self.ring.append(samples)
         while self.heard + self.frame_length <= self.ring.stop:
             frame = self.ring.read(self.heard, self.heard + self.frame_length)
@@ -100,29 +115,42 @@ class Listener:
 
     def skip(self, n_samples: int, reason: str) -> None:
         """Go on `n_samples` later: they were lost. Speech before the gap ends there."""
-        self.n_dropped += n_samples
-        if self._gap is None:
+        if not self._n_missing:
             self._end_segment()
-            self._gap = Gap(self.ring.stop, self.ring.stop, reason)
+        if self._gap is None or self._gap.reason != reason:
+            self._report_gap()
+            self._gap = Gap(self.captured, self.captured, reason)
         self._gap = replace(self._gap, stop=self._gap.stop + n_samples)
+        self._n_missing += n_samples
+        self.n_dropped += n_samples
+
+    def lose(self, device: str) -> None:
+        """The device is gone. Speech that goes on ends here."""
+        if not self._is_lost:
+            self._is_lost = True
+            self._end_segment()
+            self._report_gap()
+            self.pending.append(Lost(self.captured, device))
+
+    def restore(self, device: str) -> None:
+        """There is a device again."""
+        self._is_lost = False
+        self._end_segment()
+        self._report_gap()
+        self.pending.append(Restored(self.captured, device))
 
     def finish(self, lost_device: str | None = None) -> None:
         """The sound is over, perhaps because the device is gone. Speech that goes on ends here."""
         self._end_segment()
-        if self._gap is not None:
-            self.pending.append(self._gap)
+        self._report_gap()
         if lost_device is not None:
-            self.pending.append(Lost(self.captured, lost_device))
+            self.lose(lost_device)
         self.finished = True
 
-    def _end_gap(self) -> None:
-        """Report the gap, and go on behind it."""
-        if self._gap is None:
-            return
-        self.pending.append(self._gap)
-        self.ring.skip(self._gap.stop - self._gap.start)
-        self._gap = None
-        self._end_segment()
+    def _report_gap(self) -> None:
+        if self._gap is not None:
+            self.pending.append(self._gap)
+            self._gap = None
 
     def _end_segment(self) -> None:
         """Close what is open here, and take in nothing of what was heard until now any more."""

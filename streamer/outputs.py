@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from streamer.arguments import style_of, target_of
-from streamer.captions import CaptionWriter
+from streamer.captions import CaptionWriter, notice
 from streamer.events import Event
 from streamer.writers import Writer, format_of, readable, writer_for
 
@@ -54,6 +54,8 @@ class Outputs:
         if self._main is None:
             self._main = self._main_writer(path, source)
         self._main.write(event)
+        if not isinstance(self._main, CaptionWriter) and (text := notice(event)):
+            say(text)  # Most formats have no place for it.
         if self._options.save is None or self.has_failed:
             return
         try:
@@ -66,6 +68,8 @@ class Outputs:
             self._save.write(event)
         except OSError as error:
             self.has_failed = True
+            with contextlib.suppress(OSError):  # It tries once more to write, and says the same.
+                self._save_files.close()
             say(f"{self._options.save}: nothing more is saved: {error.strerror}.")
 
     def _main_writer(self, path: str | None, source: str | None) -> Writer:
