@@ -21,6 +21,7 @@ from streamer import (
     AudioDropped,
     Closed,
     DeviceLost,
+    DeviceRestored,
     Event,
     Final,
     Partial,
@@ -219,7 +220,7 @@ def event_of(thing: dict[str, Any]) -> Event:
         fields["words"] = tuple(Word(**word) for word in fields["words"])
     if "statistics" in fields:
         fields["statistics"] = Statistics(**fields["statistics"])
-    kinds = (SpeechStarted, Partial, Final, AudioDropped, DeviceLost, Closed)
+    kinds = (SpeechStarted, Partial, Final, AudioDropped, DeviceLost, DeviceRestored, Closed)
     return {kind.type: kind for kind in kinds}[thing["type"]](**fields)
 
 

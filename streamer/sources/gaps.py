@@ -74,10 +74,9 @@ class GapFinder:
         self._held.append(samples)
         self._n_held += len(samples)
         late_s = self._late_s(at_s)
-        self._usual_s += DRIFT * (at_s - self._at_s)
-        self._at_s = at_s
+        since_s, self._at_s = at_s - self._at_s, at_s
         if late_s <= self._usual_s + TOLERANCE_S:
-            self._usual_s = min(self._usual_s, late_s)
+            self._usual_s = min(late_s, self._usual_s + DRIFT * min(since_s, SETTLE_S))
             return self._release(0, reason)
         if len(self._held) == 1:
             self._begin_window(late_s)
