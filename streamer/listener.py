@@ -57,11 +57,7 @@ class Listener:
     def __init__(self, settings: Settings) -> None:
         self._vad = Vad(settings)
         self._segmenter = Segmenter(self._vad.frame_length, settings)
-        # The gap that sound is being lost in, as long as it grows.
-        self._gap: Gap | None = None
-        # Samples lost since the newest in the ring. It goes on behind them only when there is
-        # sound again: until then what lies before stays where it is.
-        self._n_missing = 0
+        self._gap: Gap | None = None  # that sound is being lost in, as long as it grows
         self._is_lost = False
         self.pending: deque[Segment | Gap | Lost | Restored] = deque()
         self.ring = RingBuffer(to_samples(settings.ring_s))
@@ -77,35 +73,27 @@ class Listener:
     @property
     def captured(self) -> int:
         """Where the sound has got to, lost samples included."""
-        return self.ring.stop + self._n_missing
-
-    @property
-    def n_needed(self) -> int:
-        """Samples before `captured` from the first on that an utterance can still need."""
-        unfinished = (item.start for item in self.pending if isinstance(item, Segment))
-        next_start = self.captured if self._n_missing else self._segmenter.needed_from
-        return self.captured - min(next(unfinished, next_start), next_start)
+        return self.ring.stop
 
     @property
     def n_waiting(self) -> int:
         """Samples of sound, lost ones not counted, that an utterance can still need."""
-        first = self.captured - self.n_needed
+        unfinished = (item.start for item in self.pending if isinstance(item, Segment))
+        next_start = self._segmenter.needed_from
+        first = min(next(unfinished, next_start), next_start)
         gaps = [item for item in self.pending if isinstance(item, Gap)]
         if self._gap is not None:
             gaps.append(self._gap)
-        return self.n_needed - sum(gap.stop - gap.start for gap in gaps if gap.start >= first)
+        n_lost = sum(gap.stop - gap.start for gap in gaps if gap.start >= first)
+        return self.captured - first - n_lost
 
     def room(self) -> int:
         """How many samples can be pushed without overwriting what is needed."""
-        return self.ring.capacity - self.n_needed
+        return self.ring.capacity - self.n_waiting
 
     def push(self, samples: Samples) -> None:
         """Take in samples, shape [n_samples]; the caller sees to it that there is room."""
-        if self._n_missing:
-            self._report_gap()
-            self.ring.skip(self._n_missing)
-            self._n_missing = 0
-            self._end_segment()
+        self._report_gap()
         self.ring.append(samples)
         while self.heard + self.frame_length <= self.ring.stop:
             frame = self.ring.read(self.heard, self.heard + self.frame_length)
@@ -115,14 +103,14 @@ class Listener:
 
     def skip(self, n_samples: int, reason: str) -> None:
         """Go on `n_samples` later: they were lost. Speech before the gap ends there."""
-        if not self._n_missing:
-            self._end_segment()
+        self._end_segment()
         if self._gap is None or self._gap.reason != reason:
             self._report_gap()
             self._gap = Gap(self.captured, self.captured, reason)
         self._gap = replace(self._gap, stop=self._gap.stop + n_samples)
-        self._n_missing += n_samples
         self.n_dropped += n_samples
+        self.ring.skip(n_samples)
+        self._end_segment()  # once more: what follows begins behind the gap
 
     def lose(self, device: str) -> None:
         """The device is gone. Speech that goes on ends here."""

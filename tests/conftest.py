@@ -114,7 +114,7 @@ class VirtualMicrophone:
 
     def suspend(self, is_suspended: bool, name: str = "mic") -> None:
         """Have it deliver nothing, or go on."""
-        self._pactl("suspend-source", f"{name}.monitor", str(int(is_suspended)))
+        self._pactl("suspend-sink", name, str(int(is_suspended)))
 
     def play(self, path: Path, name: str = "mic") -> subprocess.Popen[bytes]:
         """Begin to speak a recording into it."""

@@ -297,6 +297,20 @@ def test_of_several_recordings_all_are_saved(
     assert saved.read_text(encoding="utf-8") == printed
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full")
+@pytest.mark.usefixtures("_loaded")
+@pytest.mark.parametrize("ending", ["txt", "jsonl", "srt", "vtt"])
+def test_a_full_disk_ends_the_saving_with_one_message_and_the_transcript_goes_on(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    saved = tmp_path / f"saved.{ending}"
+    saved.symlink_to("/dev/full")
+    assert main(["transcribe", str(folder / "first.wav"), "--save", str(saved)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == FIRST + "\n"
+    assert printed.err == f"streamer: {saved}: nothing more is saved: No space left on device.\n"
+
+
 @pytest.mark.usefixtures("_loaded")
 @pytest.mark.parametrize("form", ["text", "jsonl", "srt", "vtt"])
 def test_for_a_recording_that_cannot_be_read_nothing_is_written(

@@ -74,6 +74,7 @@ class Microphone:
         self._wanted = device
         self._reconnect_within_s = reconnect_within_s
         self._stopping = threading.Event()
+        self._stopped_at_s = 0.0
         self._recorder: Recorder | None = None
 
     def open(self) -> None:
@@ -127,7 +128,9 @@ class Microphone:
 
     def stop(self) -> None:
         """End the sound here; from any thread. What was captured is still delivered."""
-        self._stopping.set()
+        if not self._stopping.is_set():
+            self._stopped_at_s = now_s()
+            self._stopping.set()
         if self._recorder is not None:
             self._recorder.stop()
 
@@ -164,18 +167,13 @@ class Microphone:
             self._name_next = message.device
         elif isinstance(message, Failed):
             raise message.error
-        elif isinstance(message, Ended):
-            self._end(message.at_s)
-        elif self._is_end_overdue():
-            self._end(now_s())
+        elif isinstance(message, Ended) or self._is_end_overdue():
+            self._deliver(self._gaps.end(self._stopped_at_s, self._reason))
+            self._has_ended = True
         elif not self._is_lost:
             limit_s = NEXT_SOUND_WITHIN_S if self._has_heard else FIRST_SOUND_WITHIN_S
             if self._silent_s > limit_s:
                 self._lose(SILENT)
-
-    def _end(self, at_s: float) -> None:
-        self._deliver(self._gaps.end(at_s, self._reason))
-        self._has_ended = True
 
     def _is_end_overdue(self) -> bool:
         """Whether PortAudio does not let the recorder go, which was told to end."""

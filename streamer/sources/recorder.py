@@ -65,9 +65,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The recorder was stopped, and everything captured until `at_s` was delivered before."""
-
-    at_s: float
+    """The recorder was stopped, and everything captured until then was delivered before."""
 
 
 Message = Opened | Sound | Gone | Failed | Ended
@@ -113,12 +111,12 @@ class Recorder:
                 self.messages.put(Opened(device.name))
                 with stream:  # Its end may take as long as it likes: it comes after the message.
                     if self._record(stream):
-                        self.messages.put(Ended(now_s()))
+                        self.messages.put(Ended())
                         return
                     self.messages.put(Gone(now_s()))
                 found = self._find_again(device.name)
                 if found is None:
-                    self.messages.put(Ended(now_s()))
+                    self.messages.put(Ended())
                     return
                 device, stream = found
         except Exception as error:
