@@ -1,4 +1,4 @@
-"""Everything that happens to a microphone on a desk, on a real sound server: nothing is lost unsaid.
+"""What happens to a microphone on a desk, on a real sound server: no sound is lost unsaid.
 
 Each test really causes the fault, waits for events and not for time, and in the end every second
 is accounted for.
@@ -316,7 +316,7 @@ def test_a_microphone_need_not_be_waited_for(
 ) -> None:
     listening = listen(Microphone(reconnect_within_s=reconnect_within_s))
     desk.unplug()
-    with pytest.raises(DeviceLostError, match="is gone. Check that it is connected"):
+    with pytest.raises(DeviceLostError, match="is gone"):
         listening.until(DeviceRestored)
     check_event_guarantees(listening.events)
     assert listening.kinds()[0] == "device_lost"
@@ -326,7 +326,7 @@ def test_a_chosen_device_is_found_again_by_its_name(desk: VirtualMicrophone) -> 
     chosen = devices.find_device("puls")
     found = devices.find_again(chosen.name)
     assert found == chosen
-    with pytest.raises(devices.DeviceError, match="USB thing .hw:1,0. is gone"):
+    with pytest.raises(devices.DeviceError, match="USB thing"):
         devices.find_again("USB thing (hw:1,0)")
 
 
@@ -350,7 +350,7 @@ def test_portaudio_is_left_alone_while_the_application_has_a_stream_open(
 
 
 @contextlib.contextmanager
-def captions(desk: VirtualMicrophone, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+def captions(desk: VirtualMicrophone, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`streamer captions` in a pipe, once it listens."""
     with subprocess.Popen(
         [sys.executable, "-m", "streamer", "captions", *arguments],

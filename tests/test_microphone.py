@@ -131,34 +131,14 @@ def test_ctrl_c_in_the_middle_of_a_sentence_still_gives_its_final(
     assert events[-1]["type"] == "closed"
 
 
-def test_an_unplugged_microphone_is_reported_and_loses_nothing_said_before(
-    microphone: VirtualMicrophone, spoken: Path
-) -> None:
-    with captions(microphone) as process:
-        wait_until_listening(process)
-        player = microphone.play(spoken)
-        read_until(process, "partial", SECOND_SENTENCE_BEGINS)
-        microphone.unplug()
-        events, errors = rest(process)
-        player.kill()
-        player.wait()
-        microphone.plug_in()
-    assert process.returncode == 1
-    kinds = [event["type"] for event in events if event["type"] != "partial"]
-    assert kinds[-3:] == ["final", "device_lost", "closed"]
-    assert SECOND_SENTENCE_BEGINS in next(e["text"] for e in events if e["type"] == "final")
-    assert len(errors) == 1
-    assert errors[0].startswith("streamer: The input device")
-
-
 def test_a_device_with_another_rate_and_two_channels_is_converted(
     microphone: VirtualMicrophone, spoken: Path
 ) -> None:
     # Most devices refuse 16 kHz mono; this one does not, so it is not asked.
     program = (
         "from streamer import cli\n"
-        "from streamer.sources import microphone\n"
-        "microphone._formats = lambda device: [(44_100, 2)]\n"
+        "from streamer.sources import recorder\n"
+        "recorder.formats = lambda device: [(44_100, 2)]\n"
         "cli.main(['captions', '--format', 'jsonl'])\n"
     )
     with captions(microphone, program=program) as process:
