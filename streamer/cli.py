@@ -111,6 +111,11 @@ def _captions(options: argparse.Namespace) -> int:
             f"Listening to {what}; the first words take a while, the model is loading. Ctrl-C ends."
         )
         _hint_at_better_model(options)
+        if not interruption.happened:
+            say(
+                f"Listening to {what}; the first words take a while, the model is loading. "
+                "Ctrl-C ends."
+            )
         for event in transcriber:
             outputs.write(event)
     if outputs.has_failed:  # Ctrl-C is how captions end; that not everything is saved is news.

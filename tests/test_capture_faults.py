@@ -330,20 +330,35 @@ def test_a_chosen_device_is_found_again_by_its_name(desk: VirtualMicrophone) -> 
         devices.find_again("USB thing (hw:1,0)")
 
 
-def test_portaudio_is_left_alone_while_the_application_has_a_stream_open(
-    desk: VirtualMicrophone, sentence: Path
+def test_streams_of_the_application_go_on_when_devices_are_looked_for(
+    desk: VirtualMicrophone,
 ) -> None:
-    sd = devices.sounddevice()
-    begun = []
-    with pytest.MonkeyPatch.context() as patch:
-        initialize = sd._initialize
-        patch.setattr(sd, "_initialize", lambda: [begun.append(1), initialize()])
-        with sd.InputStream(samplerate=16_000, channels=1) as stream:
-            devices.look_again()
-            assert begun == []
-            stream.read(1_600)  # It still works.
-        devices.look_again()
-    assert begun == [1]
+    program = """
+import sounddevice
+from streamer.sources import devices
+with sounddevice.InputStream(samplerate=16_000, channels=1) as stream:
+    devices.look_again()
+    stream.read(1_600)
+print(len(devices.input_devices()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=desk.environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
+
+
+def test_a_device_that_portaudio_did_not_know_is_found(desk: VirtualMicrophone) -> None:
+    desk.end_server()
+    devices.look_again()
+    with pytest.raises(devices.DeviceError, match="No microphone was found"):
+        devices.input_devices()
+    desk.begin_server()
+    desk.plug_in()
+    with pytest.raises(devices.DeviceError, match="No microphone was found"):
+        devices.input_devices()
+    devices.look_again()
+    assert "pulse" in [device.name for device in devices.input_devices()]
 
 
 # The program.

@@ -1,17 +1,19 @@
 """Input devices as PortAudio knows them. The only place that imports `sounddevice`.
 
 PortAudio looks for devices once, when it begins; what is plugged in later does not exist for it.
-`look_again` makes it begin anew. But for reading from a stream, PortAudio may not be used by two
-threads at a time: `PORTAUDIO` is held meanwhile, which can take for as long as a sound server does
-not answer.
+`look_again` makes it begin anew, if nobody else in the process uses it. But for reading from a
+stream, PortAudio may not be used by two threads at a time: `PORTAUDIO` is held meanwhile, which can
+take for as long as a sound server does not answer.
 """
 
 from __future__ import annotations
 
-import gc
+import functools
+import importlib.util
 import sys
 import threading
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from streamer.errors import DeviceError
@@ -106,21 +108,18 @@ def find_again(name: str) -> Device:
 
 
 def look_again() -> None:
-    """Have PortAudio look for devices anew.
+    """Have PortAudio look for devices anew, if nobody else in this process uses it.
 
-    It ends PortAudio and begins it again, which takes every open stream away. So nothing is done
-    while this process has one open, be it another microphone of ours or a stream that the
-    application opened through `sounddevice`. The indices of devices can change.
+    It ends PortAudio and begins it again, which takes every open stream away. But PortAudio counts
+    who has begun it, and really ends only with the last one: an application that has imported
+    `sounddevice` itself keeps its streams, and the devices stay those that it knows. The indices
+    of devices can change.
 
     Raises:
         DeviceError: PortAudio does not begin again.
     """
     with PORTAUDIO:
         sd = sounddevice()
-        # `type`, because `isinstance` asks the object itself, which may be a proxy of anything.
-        streams = [thing for thing in gc.get_objects() if issubclass(type(thing), sd._StreamBase)]
-        if any(not stream.closed for stream in streams):
-            return
         try:
             if sd._initialized:
                 sd._terminate()
@@ -130,19 +129,28 @@ def look_again() -> None:
 
 
 def sounddevice() -> Any:
-    """The module.
+    """The module; a copy of our own, so that `look_again` ends no stream of the application.
 
     Raises:
-        DeviceError: PortAudio is not installed, or does not begin.
+        DeviceError: PortAudio is not installed.
     """
     with PORTAUDIO:  # The import begins PortAudio.
         try:
-            import sounddevice
+            return _own_sounddevice()
         except OSError as error:
             raise DeviceError(
                 f"PortAudio, which captures the microphone, is not installed: {INSTALL_PORTAUDIO}"
             ) from error
-    return sounddevice
+
+
+@functools.cache
+def _own_sounddevice() -> ModuleType:
+    spec = importlib.util.find_spec("sounddevice")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _without_card(name: str) -> str:

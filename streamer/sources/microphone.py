@@ -45,10 +45,8 @@ class Microphone:
     late, from a sound server that was stopped for a while, is not lost.
 
     PortAudio knows only those devices that were there when it began. To find others it is ended
-    and begun again in this process, while no device is open. When your application has a stream
-    of `sounddevice` open itself, that is left alone, and only a device that PortAudio knows
-    already can be found again. When it keeps indices of devices, which can change, or calls
-    PortAudio otherwise, turn all this off with `reconnect_within_s=0`.
+    and begun again, unless your application has imported `sounddevice` itself: then its streams go
+    on, and only a device that PortAudio knows already can be found again.
 
     Every call of PortAudio is made by one thread, `streamer-microphone`. When a sound server does
     not answer, `stop` and `close` end all the same, and leave that thread behind until it does.
