@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.microphone, pytest.mark.timeout(120)]
 
 SENTENCE = "GOOD MORNING AND THANK YOU ALL FOR COMING"
 BEGIN = "GOOD MORNING"  # what everything waits for that happens in mid-speech
-BUSY_S = 0.7  # how much later than it happens a busy machine may notice anything
+BUSY_S = 1.0  # how much later than it happens a busy machine may notice anything
 
 
 class Listening:
@@ -224,14 +224,14 @@ def test_nobody_waits_for_a_sound_server_that_does_not_answer(
     with desk.play(sentence) as player:
         listening.until(Partial, BEGIN)
         desk.freeze_server()
-        time.sleep(1.0)  # the fault itself
+        time.sleep(1.5)  # the fault itself
         listening.end()
         player.kill()
         desk.thaw_server()
     assert listening.said()[0].startswith(BEGIN)
     (gap,) = listening.dropped()
     assert gap.reason == "the device delivered none"
-    assert gap.duration_s > 0.5
+    assert gap.duration_s > 1.0
     listening.microphone._recorder.join(60.0)  # type: ignore[union-attr]
 
 
@@ -305,7 +305,7 @@ def test_the_end_comes_at_once_while_the_device_is_gone(
     listening = listen()
     desk.unplug()
     listening.until(DeviceLost)
-    time.sleep(0.5)  # the fault itself
+    time.sleep(1.5)  # the fault itself
     listening.end()
     assert listening.kinds() == ["device_lost", "audio_dropped"]
 

@@ -16,7 +16,7 @@ from streamer.sources import Block
 TOLERANCE_S = 0.15
 # Sound that was kept somewhere comes faster than it is spoken. What has not come after so long
 # will not come any more.
-SETTLE_S = 0.5
+SETTLE_S = 1.0
 DRIFT = 1e-3  # A sound card's clock and the computer's differ by less.
 
 
@@ -57,8 +57,8 @@ class GapFinder:
         self._usual_s = 0.0
         self._held: list[Samples] = []
         self._n_held = 0
-        # While something is held back: when we last looked whether it becomes less late.
-        self._window_at_s = 0.0
+        # While something is held back: how long, since we last asked whether it is still a burst.
+        self._window_s = 0.0
         self._window_late_s = 0.0
         self._least_late_s = 0.0
 
@@ -81,7 +81,8 @@ class GapFinder:
         if len(self._held) == 1:
             self._begin_window(late_s)
         self._least_late_s = min(self._least_late_s, late_s)
-        if at_s - self._window_at_s < SETTLE_S:
+        self._window_s += min(since_s, SETTLE_S / 10)  # Where nothing comes, nothing settles.
+        if self._window_s < SETTLE_S:
             return None
         if self._window_late_s - self._least_late_s > SETTLE_S / 2:
             self._begin_window(self._least_late_s)  # The burst goes on.
@@ -92,16 +93,19 @@ class GapFinder:
         """No more sound comes, for now or for ever: what is held back, after what is missing."""
         if self._began_s is None:
             return self._release(0, reason)
-        late_s = self._least_late_s if self._held else self._late_s(at_s)
-        is_missing = late_s > self._usual_s + TOLERANCE_S
-        return self._release(to_samples(late_s - self._usual_s) if is_missing else 0, reason)
+        if self._held:
+            missing_s = self._least_late_s - self._usual_s
+        else:  # The newest sound is still on its way.
+            missing_s = self._late_s(at_s) - self._usual_s
+            missing_s = missing_s if missing_s > SETTLE_S else 0.0
+        return self._release(to_samples(missing_s), reason)
 
     def _late_s(self, at_s: float) -> float:
         assert self._began_s is not None
         return at_s - self._began_s - to_seconds(self.n_heard + self._n_held)
 
     def _begin_window(self, late_s: float) -> None:
-        self._window_at_s = self._at_s
+        self._window_s = 0.0
         self._window_late_s = self._least_late_s = late_s
 
     def _release(self, n_lost: int, reason: str) -> Block:
