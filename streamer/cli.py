@@ -32,8 +32,9 @@ from streamer.events import Event
 from streamer.outputs import Outputs, say
 from streamer.pipeline import Pipeline
 from streamer.sources import Source
+from streamer.sources.devices import input_devices_in_time
 from streamer.sources.file import File
-from streamer.sources.microphone import Microphone, input_devices
+from streamer.sources.microphone import Microphone
 from streamer.sources.pipe import Pipe
 from streamer.transcriber import Transcriber
 
@@ -144,7 +145,7 @@ def _transcribe(options: argparse.Namespace) -> int:
 
 
 def _devices(_options: argparse.Namespace) -> int:
-    devices = input_devices()
+    devices = input_devices_in_time()
     for device in devices:
         mark = "*" if device.is_default else " "
         form = f"{device.channels} channels, {device.sample_rate} Hz"

@@ -430,6 +430,17 @@ def test_ctrl_c_ends_the_program_although_the_sound_server_does_not_answer(
         assert process.wait(60) == 130
 
 
+def test_devices_are_not_waited_for_for_ever(desk: VirtualMicrophone) -> None:
+    desk.freeze_server()
+    program = "from streamer import cli; from streamer.sources import devices\n"
+    program += "devices.ANSWER_WITHIN_S = 1.0; cli.sys.argv = ['streamer', 'devices']; cli.entry()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=desk.environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("streamer: PortAudio or the sound server has not answered")
+
+
 def test_a_program_that_was_stopped_for_a_while_loses_nothing(
     desk: VirtualMicrophone, sentence: Path, tmp_path: Path
 ) -> None:

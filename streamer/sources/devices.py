@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import queue
 import sys
 import threading
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from typing import Any
 from streamer.errors import DeviceError
 
 PORTAUDIO = threading.RLock()
+ANSWER_WITHIN_S = 10.0  # a sound server that is not in trouble
+NO_ANSWER = (
+    f"PortAudio or the sound server has not answered within {ANSWER_WITHIN_S:.0f} s. "
+    "Restart the sound server."
+)
 
 INSTALL_PORTAUDIO = {
     "linux": "sudo apt install libportaudio2",
@@ -66,6 +72,30 @@ def input_devices() -> list[Device]:
     if not devices:
         raise DeviceError("No microphone was found: PortAudio knows no input device.")
     return devices
+
+
+def input_devices_in_time() -> list[Device]:
+    """As `input_devices`, for a thread that must not hang, as one that takes signals.
+
+    Raises:
+        DeviceError: As `input_devices`, or the sound server does not answer.
+    """
+    answers: queue.SimpleQueue[list[Device] | DeviceError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(input_devices())
+        except DeviceError as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, name="streamer-devices", daemon=True).start()
+    try:
+        answer = answers.get(timeout=ANSWER_WITHIN_S)
+    except queue.Empty:
+        raise DeviceError(NO_ANSWER) from None
+    if isinstance(answer, DeviceError):
+        raise answer
+    return answer
 
 
 def find_device(wanted: int | str | None) -> Device:

@@ -80,6 +80,7 @@ class GapFinder:
             return self._release(0, reason)
         if len(self._held) == 1:
             self._begin_window(late_s)
+            return None
         self._least_late_s = min(self._least_late_s, late_s)
         self._window_s += min(since_s, SETTLE_S / 10)  # Where nothing comes, nothing settles.
         if self._window_s < SETTLE_S:

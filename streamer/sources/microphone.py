@@ -11,14 +11,11 @@ from dataclasses import replace
 
 from streamer.errors import DeviceError, DeviceLostError
 from streamer.sources import Block, DeviceChange
-from streamer.sources.devices import Device, find_device, input_devices
+from streamer.sources.devices import ANSWER_WITHIN_S, NO_ANSWER
 from streamer.sources.gaps import GapFinder, asleep_s, now_s
 from streamer.sources.recorder import Ended, Failed, Gone, Message, Opened, Recorder, Sound
 
-__all__ = ["Device", "Microphone", "find_device", "input_devices"]
-
 POLL_S = 0.1
-OPEN_WITHIN_S = 10.0
 # A sound server may take seconds to wake a device up, but once awake it does not pause. One that
 # is stopped for a shorter time delivers everything afterwards.
 FIRST_SOUND_WITHIN_S = 10.0
@@ -100,12 +97,9 @@ class Microphone:
                 return
             if isinstance(message, Failed):
                 raise message.error
-            if self._silent_s > OPEN_WITHIN_S:
+            if self._silent_s > ANSWER_WITHIN_S:
                 self._recorder.stop()
-                raise DeviceError(
-                    f"No microphone could be opened within {OPEN_WITHIN_S:.0f} s: PortAudio or the "
-                    "sound server does not answer. Restart the sound server."
-                )
+                raise DeviceError(NO_ANSWER)
         self._recorder.stop()  # `stop` may have been called before there was one.
 
     def read(self) -> Block | DeviceChange | None:
