@@ -275,7 +275,10 @@ class _Interruption:
 def _complain(error: BaseException, verbose: bool) -> None:
     if verbose:
         traceback.print_exception(error)
-    say(str(error))
+    if isinstance(error, OSError) and error.filename is None:
+        say(f"The output cannot be written: {error.strerror}.")
+    else:
+        say(str(error))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -311,6 +311,19 @@ def test_a_full_disk_ends_the_saving_with_one_message_and_the_transcript_goes_on
     assert printed.err == f"streamer: {saved}: nothing more is saved: No space left on device.\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full")
+def test_a_full_disk_behind_stdout_is_one_sentence(folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "streamer", "transcribe", str(folder / "first.wav")],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "streamer: The output cannot be written: No space left on device.\n"
+
+
 @pytest.mark.usefixtures("_loaded")
 @pytest.mark.parametrize("form", ["text", "jsonl", "srt", "vtt"])
 def test_for_a_recording_that_cannot_be_read_nothing_is_written(
