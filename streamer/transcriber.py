@@ -2,8 +2,8 @@
 
 Two threads of ours: `streamer-capture` reads the source and listens (VAD, segmenter, ring buffer);
 `streamer-inference` loads the model, does the work and delivers the events. A third,
-`streamer-warm-up`, compiles the model's lengths and ends. The listener and the recogniser are
-touched under one lock; the model runs outside of it.
+`streamer-warm-up`, compiles the model's lengths and ends; a microphone has one of its own. The
+listener and the recogniser are touched under one lock; the model runs outside of it.
 """
 
 from __future__ import annotations

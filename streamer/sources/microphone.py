@@ -185,7 +185,9 @@ class Microphone:
         """Have a block read; if it is the first since the device was lost, the device is back."""
         if block is None:
             return
-        self._reason = SILENT
+        # What was missed asleep may only be missed by the next block: that one was there before.
+        if block.n_lost or self._reason != SLEPT:
+            self._reason = SILENT
         if self._is_lost and len(block.samples):
             self._is_lost = False
             self.name = self._name_next

@@ -144,7 +144,7 @@ class Recorder:
                 silent_s += min(time.monotonic() - last_s, 10 * POLL_S)
                 last_s = time.monotonic()
         except sounddevice().PortAudioError:
-            pass
+            pass  # Whatever it says, nothing comes from this stream any more.
         finally:
             self.messages.put(Sound(stream.rest(), now_s()))
         return False
