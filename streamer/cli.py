@@ -108,15 +108,12 @@ def _captions(options: argparse.Namespace) -> int:
     transcriber = Transcriber(source, model=options.model, settings=settings_of(options))
     with _Interruption(source) as interruption, Outputs(options) as outputs, transcriber:
         what = "the bundled sample" if options.sample else source.name
-        say(
-            f"Listening to {what}; the first words take a while, the model is loading. Ctrl-C ends."
-        )
-        _hint_at_better_model(options)
         if not interruption.happened:
             say(
                 f"Listening to {what}; the first words take a while, the model is loading. "
                 "Ctrl-C ends."
             )
+            _hint_at_better_model(options)
         for event in transcriber:
             outputs.write(event)
     if outputs.has_failed:  # Ctrl-C is how captions end; that not everything is saved is news.
