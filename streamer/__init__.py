@@ -24,6 +24,7 @@ from streamer.events import (
     AudioDropped,
     Closed,
     DeviceLost,
+    DeviceRestored,
     Event,
     Final,
     Lagging,
@@ -33,7 +34,7 @@ from streamer.events import (
     Word,
 )
 from streamer.pipeline import Pipeline
-from streamer.sources import Block, Source
+from streamer.sources import Block, DeviceChange, Source
 from streamer.sources.file import File
 from streamer.sources.microphone import Microphone
 from streamer.sources.pipe import Pipe
@@ -48,9 +49,11 @@ __all__ = [
     "Block",
     "CallbackError",
     "Closed",
+    "DeviceChange",
     "DeviceError",
     "DeviceLost",
     "DeviceLostError",
+    "DeviceRestored",
     "Event",
     "File",
     "Final",

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from wcwidth import wcswidth, wcwidth
 
-from streamer.events import AudioDropped, DeviceLost, Event, Final, Partial
+from streamer.events import AudioDropped, DeviceLost, DeviceRestored, Event, Final, Partial
 
 CLEAR_LINE = "\r\x1b[2K"
 DIM, NORMAL = "\x1b[2m", "\x1b[22m"
@@ -30,12 +30,8 @@ class CaptionWriter:
             self._put(CLEAR_LINE + self._one_line(event))
         elif isinstance(event, Final):
             self._put(self._cleared() + (event.text + "\n" if event.text else ""))
-        elif isinstance(event, AudioDropped):
-            self._put(
-                f"{self._cleared()}[{event.duration_s:.1f} s of sound lost: {event.reason}]\n"
-            )
-        elif isinstance(event, DeviceLost):
-            self._put(f"{self._cleared()}[{event.device} is gone]\n")
+        elif text := notice(event):
+            self._put(f"{self._cleared()}[{text}]\n")
 
     def _cleared(self) -> str:
         return CLEAR_LINE if self._can_rewrite else ""
@@ -51,6 +47,17 @@ class CaptionWriter:
     def _put(self, text: str) -> None:
         self._terminal.write(text)
         self._terminal.flush()
+
+
+def notice(event: Event) -> str | None:
+    """What somebody who reads only the transcript should know of, in plain words."""
+    if isinstance(event, AudioDropped):
+        return f"{event.duration_s:.1f} s of sound lost: {event.reason}"
+    if isinstance(event, DeviceLost):
+        return f"the microphone is gone ({event.device}); waiting until it is back"
+    if isinstance(event, DeviceRestored):
+        return f"the microphone is back ({event.device})"
+    return None
 
 
 def _end_of(text: str, columns: int) -> str:

@@ -32,8 +32,9 @@ from streamer.events import Event
 from streamer.outputs import Outputs, say
 from streamer.pipeline import Pipeline
 from streamer.sources import Source
+from streamer.sources.devices import input_devices_in_time
 from streamer.sources.file import File
-from streamer.sources.microphone import Microphone, input_devices
+from streamer.sources.microphone import Microphone
 from streamer.sources.pipe import Pipe
 from streamer.transcriber import Transcriber
 
@@ -107,15 +108,17 @@ def _captions(options: argparse.Namespace) -> int:
     transcriber = Transcriber(source, model=options.model, settings=settings_of(options))
     with _Interruption(source) as interruption, Outputs(options) as outputs, transcriber:
         what = "the bundled sample" if options.sample else source.name
-        say(
-            f"Listening to {what}; the first words take a while, the model is loading. Ctrl-C ends."
-        )
-        _hint_at_better_model(options)
+        if not interruption.happened:
+            say(
+                f"Listening to {what}; the first words take a while, the model is loading. "
+                "Ctrl-C ends."
+            )
+            _hint_at_better_model(options)
         for event in transcriber:
             outputs.write(event)
-    if interruption.happened:
-        return INTERRUPTED
-    return FAILED if outputs.has_failed else 0
+    if outputs.has_failed:  # Ctrl-C is how captions end; that not everything is saved is news.
+        return FAILED
+    return INTERRUPTED if interruption.happened else 0
 
 
 def _transcribe(options: argparse.Namespace) -> int:
@@ -139,7 +142,7 @@ def _transcribe(options: argparse.Namespace) -> int:
 
 
 def _devices(_options: argparse.Namespace) -> int:
-    devices = input_devices()
+    devices = input_devices_in_time()
     for device in devices:
         mark = "*" if device.is_default else " "
         form = f"{device.channels} channels, {device.sample_rate} Hz"
@@ -269,7 +272,10 @@ class _Interruption:
 def _complain(error: BaseException, verbose: bool) -> None:
     if verbose:
         traceback.print_exception(error)
-    say(str(error))
+    if isinstance(error, OSError) and error.filename is None:
+        say(f"The output cannot be written: {error.strerror}.")
+    else:
+        say(str(error))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

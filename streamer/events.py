@@ -85,9 +85,25 @@ class AudioDropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLost:
-    """The microphone is gone. What was said before is still finished."""
+    """The microphone is gone, or delivers nothing any more; the utterance in progress is over.
+
+    It is looked for until it is back. An error ends the stream when it is not looked for,
+    or in vain.
+    """
 
     type: ClassVar[str] = "device_lost"
+    device: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRestored:
+    """A microphone is there again, perhaps another one: `device`. Sound goes on at `at_s`.
+
+    What was not captured since `DeviceLost` is an `AudioDropped` before it.
+    """
+
+    type: ClassVar[str] = "device_restored"
     device: str
     at_s: float
 
@@ -110,6 +126,9 @@ class Statistics:
     """Where every second of sound went, and what came of it.
 
     captured_s = recognised_s + silence_s + dropped_s + waiting_s
+
+    In the end nothing is waiting. What was lost is an `AudioDropped` each time; what `cancel` or a
+    failure threw away is dropped, too, without an event.
     """
 
     captured_s: float = 0.0
@@ -133,7 +152,9 @@ class Closed:
     statistics: Statistics
 
 
-Event = SpeechStarted | Partial | Final | AudioDropped | DeviceLost | Lagging | Closed
+Event = (
+    SpeechStarted | Partial | Final | AudioDropped | DeviceLost | DeviceRestored | Lagging | Closed
+)
 
 
 def to_json(event: Event) -> dict[str, Any]:

@@ -33,12 +33,20 @@ class Lost:
     device: str
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """There was a device again from the sample `at` on."""
+
+    at: int
+    device: str
+
+
 class Listener:
     """VAD, segmenter and ring buffer, and what they found that nobody has dealt with yet.
 
     Attributes:
-        pending: Segments, gaps and losses in the order in which they began. Only the last segment
-            can be open. Whoever deals with the first one removes it.
+        pending: Segments, gaps, lost and restored devices in the order in which they began. Only
+            the last segment can be open. Whoever deals with the first one removes it.
         ring: The sound.
         heard: Where the VAD has got to. Always at a frame's edge until the sound ends: so nothing
             depends on how the sound was cut into blocks.
@@ -49,11 +57,10 @@ class Listener:
     def __init__(self, settings: Settings) -> None:
         self._vad = Vad(settings)
         self._segmenter = Segmenter(self._vad.frame_length, settings)
-        # The gap that sound is being lost in. The ring goes on behind it only when it is over:
-        # until then what lies before it stays where it is.
-        self._gap: Gap | None = None
         self._context = to_samples(settings.context_s)
-        self.pending: deque[Segment | Gap | Lost] = deque()
+        self._gap: Gap | None = None  # that sound is being lost in, as long as it grows
+        self._is_lost = False
+        self.pending: deque[Segment | Gap | Lost | Restored] = deque()
         self.ring = RingBuffer(to_samples(settings.ring_s))
         self.heard = 0
         self.n_dropped = 0
@@ -67,23 +74,19 @@ class Listener:
     @property
     def captured(self) -> int:
         """Where the sound has got to, lost samples included."""
-        return self._gap.stop if self._gap else self.ring.stop
-
-    @property
-    def n_needed(self) -> int:
-        """Samples before `captured` from the first on that an utterance can still need."""
-        unfinished = (item.start for item in self.pending if isinstance(item, Segment))
-        next_start = self.captured if self._gap else self._segmenter.needed_from
-        return self.captured - min(next(unfinished, next_start), next_start)
+        return self.ring.stop
 
     @property
     def n_waiting(self) -> int:
         """Samples of sound, lost ones not counted, that an utterance can still need."""
-        first = self.captured - self.n_needed
+        unfinished = (item.start for item in self.pending if isinstance(item, Segment))
+        next_start = self._segmenter.needed_from
+        first = min(next(unfinished, next_start), next_start)
         gaps = [item for item in self.pending if isinstance(item, Gap)]
-        if self._gap is not None and not self.finished:  # else it is pending already
+        if self._gap is not None:
             gaps.append(self._gap)
-        return self.n_needed - sum(gap.stop - gap.start for gap in gaps if gap.start >= first)
+        n_lost = sum(gap.stop - gap.start for gap in gaps if gap.start >= first)
+        return self.captured - first - n_lost
 
     def change(self, settings: Settings) -> None:
         """Take other settings for the end of an utterance, from here on."""
@@ -91,11 +94,11 @@ class Listener:
 
     def room(self) -> int:
         """How many samples can be pushed without overwriting what is needed, and its context."""
-        return self.ring.capacity - self.n_needed - self._context
+        return self.ring.capacity - self.n_waiting - self._context
 
     def push(self, samples: Samples) -> None:
         """Take in samples, shape [n_samples]; the caller sees to it that there is room."""
-        self._end_gap()
+        self._report_gap()
         self.ring.append(samples)
         while self.heard + self.frame_length <= self.ring.stop:
             frame = self.ring.read(self.heard, self.heard + self.frame_length)
@@ -105,29 +108,42 @@ class Listener:
 
     def skip(self, n_samples: int, reason: str) -> None:
         """Go on `n_samples` later: they were lost. Speech before the gap ends there."""
-        self.n_dropped += n_samples
-        if self._gap is None:
-            self._end_segment()
-            self._gap = Gap(self.ring.stop, self.ring.stop, reason)
+        self._end_segment()
+        if self._gap is None or self._gap.reason != reason:
+            self._report_gap()
+            self._gap = Gap(self.captured, self.captured, reason)
         self._gap = replace(self._gap, stop=self._gap.stop + n_samples)
+        self.n_dropped += n_samples
+        self.ring.skip(n_samples)
+        self._end_segment()  # once more: what follows begins behind the gap
+
+    def lose(self, device: str) -> None:
+        """The device is gone. Speech that goes on ends here."""
+        if not self._is_lost:
+            self._is_lost = True
+            self._end_segment()
+            self._report_gap()
+            self.pending.append(Lost(self.captured, device))
+
+    def restore(self, device: str) -> None:
+        """There is a device again."""
+        self._is_lost = False
+        self._end_segment()
+        self._report_gap()
+        self.pending.append(Restored(self.captured, device))
 
     def finish(self, lost_device: str | None = None) -> None:
         """The sound is over, perhaps because the device is gone. Speech that goes on ends here."""
         self._end_segment()
-        if self._gap is not None:
-            self.pending.append(self._gap)
+        self._report_gap()
         if lost_device is not None:
-            self.pending.append(Lost(self.captured, lost_device))
+            self.lose(lost_device)
         self.finished = True
 
-    def _end_gap(self) -> None:
-        """Report the gap, and go on behind it."""
-        if self._gap is None:
-            return
-        self.pending.append(self._gap)
-        self.ring.skip(self._gap.stop - self._gap.start)
-        self._gap = None
-        self._end_segment()
+    def _report_gap(self) -> None:
+        if self._gap is not None:
+            self.pending.append(self._gap)
+            self._gap = None
 
     def _end_segment(self) -> None:
         """Close what is open here, and take in nothing of what was heard until now any more."""

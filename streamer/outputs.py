@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from streamer.arguments import style_of, target_of
-from streamer.captions import CaptionWriter
+from streamer.captions import CaptionWriter, notice
 from streamer.events import Event
 from streamer.writers import Writer, format_of, readable, writer_for
 
@@ -30,6 +30,7 @@ class Outputs:
         self._save_files = contextlib.ExitStack()
         self._has_several = len(getattr(options, "paths", [])) > 1
         self._save_file: TextIO | None = None
+        self._draws_captions = options.format == "text" and sys.stdout.isatty()
         self._main: Writer | None = None
         self._save: Writer | None = None
 
@@ -54,6 +55,8 @@ class Outputs:
         if self._main is None:
             self._main = self._main_writer(path, source)
         self._main.write(event)
+        if not self._draws_captions and (text := notice(event)):
+            say(text)  # Most formats have no place for it.
         if self._options.save is None or self.has_failed:
             return
         try:
@@ -66,6 +69,8 @@ class Outputs:
             self._save.write(event)
         except OSError as error:
             self.has_failed = True
+            with contextlib.suppress(OSError):  # It tries once more to write, and says the same.
+                self._save_files.close()
             say(f"{self._options.save}: nothing more is saved: {error.strerror}.")
 
     def _main_writer(self, path: str | None, source: str | None) -> Writer:
@@ -75,7 +80,7 @@ class Outputs:
             target = target_of(folder, path, options)
             file = self._create(target, self._files)
             return writer_for(options.format, file, source, self._style)
-        if options.format == "text" and sys.stdout.isatty():
+        if self._draws_captions:
             return readable(CaptionWriter(sys.stdout), self._style)
         return writer_for(options.format, sys.stdout, source, self._style)
 

@@ -18,6 +18,7 @@ from streamer.decoder import DecodedWord, FrameGrid, LogProbs, decode, longest_g
 from streamer.events import (
     AudioDropped,
     DeviceLost,
+    DeviceRestored,
     Event,
     Final,
     Lagging,
@@ -26,7 +27,7 @@ from streamer.events import (
     Statistics,
     Word,
 )
-from streamer.listener import Gap, Listener, Lost
+from streamer.listener import Gap, Listener, Lost, Restored
 from streamer.models.labels import Labels
 from streamer.segmenter import Segment
 from streamer.stabiliser import Stabiliser
@@ -159,6 +160,9 @@ class Recogniser:
                 pending.popleft()
             elif isinstance(first, Lost):
                 self._events.append(DeviceLost(device=first.device, at_s=to_seconds(first.at)))
+                pending.popleft()
+            elif isinstance(first, Restored):
+                self._events.append(DeviceRestored(device=first.device, at_s=to_seconds(first.at)))
                 pending.popleft()
             else:
                 utterance = self._utterance or self._announce(first)

@@ -2,8 +2,8 @@
 
 Two threads of ours: `streamer-capture` reads the source and listens (VAD, segmenter, ring buffer);
 `streamer-inference` loads the model, does the work and delivers the events. A third,
-`streamer-warm-up`, compiles the model's lengths and ends. The listener and the recogniser are
-touched under one lock; the model runs outside of it.
+`streamer-warm-up`, compiles the model's lengths and ends; a microphone has one of its own. The
+listener and the recogniser are touched under one lock; the model runs outside of it.
 """
 
 from __future__ import annotations
@@ -14,21 +14,25 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from streamer import models
-from streamer.config import Settings, to_seconds
+from streamer.config import Settings, to_samples, to_seconds
 from streamer.errors import CallbackError, DeviceLostError
 from streamer.event_queue import EventQueue
 from streamer.events import Closed, Event, Final, Partial, Statistics
 from streamer.listener import Listener
 from streamer.pipeline import Pipeline
 from streamer.recogniser import Model, Recogniser
-from streamer.sources import Block, Source
+from streamer.sources import Block, DeviceChange, Source
 
 EVENT_CAPACITY = 256  # more than anybody reads in a minute of speech
+# Once sound was lost because too much of it waits, so much must fit before more is taken in: whole
+# phrases can be recognised, shreds of words cannot.
+PHRASE_S = 5.0
 
 
 class Transcriber:
@@ -50,7 +54,10 @@ class Transcriber:
     transcript. They may call `close` and `cancel`.
 
     When the reader does not keep up, partials are left out first; then the model waits, then the
-    source. A live source cannot: it loses sound and says so with `AudioDropped`.
+    source. A live source cannot: it loses sound and says so with `AudioDropped`, as when the model
+    is too slow. A microphone that is unplugged, a sound server that ends and a computer that
+    sleeps do not end the stream: see `Microphone`, `DeviceLost`, `DeviceRestored`. Whatever
+    happens, `statistics` says what became of every second.
 
     A failure in a thread or in a callback ends the stream and is raised once: to whoever iterates,
     else by `wait` or `close`.
@@ -92,6 +99,7 @@ class Transcriber:
         self._threads: list[threading.Thread] = []
         self._is_started = False
         self._is_cancelled = False
+        self._is_overloaded = False
         self._has_callback_failed = False
         self._failure: BaseException | None = None
 
@@ -197,12 +205,17 @@ class Transcriber:
         """What became of the sound so far."""
         with self._changed:
             if self._recogniser is not None:
-                return self._recogniser.statistics()
-            captured_s = to_seconds(self._listener.captured)
-            dropped_s = to_seconds(self._listener.n_dropped)
-            return Statistics(
-                captured_s=captured_s, dropped_s=dropped_s, waiting_s=captured_s - dropped_s
-            )
+                statistics = self._recogniser.statistics()
+            else:
+                captured_s = to_seconds(self._listener.captured)
+                dropped_s = to_seconds(self._listener.n_dropped)
+                statistics = Statistics(
+                    captured_s=captured_s, dropped_s=dropped_s, waiting_s=captured_s - dropped_s
+                )
+            if self._is_cancelled:  # What waits, waits in vain.
+                dropped_s = statistics.dropped_s + statistics.waiting_s
+                statistics = replace(statistics, dropped_s=dropped_s, waiting_s=0.0)
+            return statistics
 
     def __enter__(self) -> Transcriber:
         """Start."""
@@ -277,8 +290,11 @@ class Transcriber:
     def _capture(self) -> None:
         lost_device: str | None = None
         try:
-            while (block := self._source.read()) is not None and not self._is_cancelled:
-                self._take_in(block)
+            while (heard := self._source.read()) is not None and not self._is_cancelled:
+                if isinstance(heard, Block):
+                    self._take_in(heard)
+                else:
+                    self._change_device(heard)
         except DeviceLostError as error:
             lost_device = self._source.name
             self._fail(error)
@@ -297,7 +313,7 @@ class Transcriber:
         listener = self._listener
         with self._changed:
             if block.n_lost:
-                listener.skip(block.n_lost, "device overflow")
+                listener.skip(block.n_lost, block.reason)
             # In slices: a block of any length finds room in the end.
             for start in range(0, len(block.samples), listener.frame_length):
                 samples = block.samples[start : start + listener.frame_length]
@@ -306,10 +322,20 @@ class Transcriber:
                         return
                     self._changed.notify_all()
                     self._changed.wait()
-                if listener.room() < len(samples):
+                least = to_samples(PHRASE_S) if self._is_overloaded else len(samples)
+                self._is_overloaded = listener.room() < least
+                if self._is_overloaded:
                     listener.skip(len(samples), "the model does not keep up")
                 else:
                     listener.push(samples)
+            self._changed.notify_all()
+
+    def _change_device(self, change: DeviceChange) -> None:
+        with self._changed:
+            if change.is_back:
+                self._listener.restore(change.device)
+            else:
+                self._listener.lose(change.device)
             self._changed.notify_all()
 
     # The inference thread.

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -61,8 +62,18 @@ class VirtualMicrophone:
             "HOME": str(folder),
             "XDG_RUNTIME_DIR": str(folder),
             "PULSE_RUNTIME_PATH": str(folder / "pulse"),
+            "PULSE_CLIENTCONFIG": str(folder / "client.conf"),
         }
         self.environment.pop("PULSE_SERVER", None)
+        # A server that is gone stays gone until we begin it again.
+        (folder / "client.conf").write_text("autospawn = no\n")
+        self._modules: dict[str, str] = {}
+        self.begin_server()
+        self.plug_in()
+
+    def begin_server(self) -> None:
+        """Begin the sound server; nothing is plugged in."""
+        self._modules.clear()
         self._server = subprocess.Popen(
             [
                 *["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1"],
@@ -72,27 +83,57 @@ class VirtualMicrophone:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        for _ in range(100):
+        for _ in range(300):
             if self._pactl("info", check=False).returncode == 0:
                 break
             time.sleep(0.1)  # The server is another process: nothing to wait for but time.
-        self._module = ""
-        self.plug_in()
 
-    def plug_in(self) -> None:
-        """Connect the microphone."""
-        form = ["rate=16000", "channels=1", "format=s16le"]
-        loaded = self._pactl("load-module", "module-null-sink", "sink_name=mic", *form)
-        self._module = loaded.stdout.strip()
-        self._pactl("set-default-source", "mic.monitor")
+    def end_server(self) -> None:
+        """The server is gone without a word."""
+        self._server.kill()
+        self._server.wait()
 
-    def unplug(self) -> None:
+    def freeze_server(self) -> None:
+        """The server does not answer any more."""
+        self._server.send_signal(signal.SIGSTOP)
+
+    def thaw_server(self) -> None:
+        """The server goes on."""
+        self._server.send_signal(signal.SIGCONT)
+
+    def plug_in(self, name: str = "mic", rate: int = 16_000, channels: int = 1) -> None:
+        """Connect a microphone, the default one from now on."""
+        form = [f"rate={rate}", f"channels={channels}", "format=s16le"]
+        loaded = self._pactl("load-module", "module-null-sink", f"sink_name={name}", *form)
+        self._modules[name] = loaded.stdout.strip()
+        self._pactl("set-default-source", f"{name}.monitor")
+
+    def unplug(self, name: str = "mic") -> None:
         """Disconnect it, whoever is listening."""
-        self._pactl("unload-module", self._module)
+        self._pactl("unload-module", self._modules.pop(name))
 
-    def play(self, path: Path) -> subprocess.Popen[bytes]:
+    def suspend(self, is_suspended: bool, name: str = "mic") -> None:
+        """Have it deliver nothing, or go on."""
+        self._pactl("suspend-sink", name, str(int(is_suspended)))
+
+    def play(self, path: Path, name: str = "mic") -> subprocess.Popen[bytes]:
         """Begin to speak a recording into it."""
-        return subprocess.Popen(["paplay", "--device=mic", str(path)], env=self.environment)
+        return subprocess.Popen(
+            ["paplay", f"--device={name}", str(path)],
+            env=self.environment,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def reset(self) -> None:
+        """As at the beginning, whatever a test did."""
+        self.thaw_server()
+        if self._server.poll() is not None:
+            self.begin_server()
+        for name in set(self._modules) - {"mic"}:
+            self.unplug(name)
+        if "mic" not in self._modules:
+            self.plug_in()
+        self.suspend(False)
 
     def close(self) -> None:
         """End the server."""

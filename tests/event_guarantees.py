@@ -10,6 +10,8 @@ import pytest
 from streamer import (
     AudioDropped,
     Closed,
+    DeviceLost,
+    DeviceRestored,
     Event,
     Final,
     Partial,
@@ -35,7 +37,9 @@ def check_event_guarantees(events: Sequence[Event], *, is_complete: bool = True)
     ):
         _check_utterance(number, events_of, must_end=is_complete or not is_last)
     finals = [event for event in events if isinstance(event, Final)]
-    _check_times(finals, [event for event in events if isinstance(event, AudioDropped)])
+    gaps = [event for event in events if isinstance(event, AudioDropped)]
+    _check_times(finals, gaps)
+    _check_device(events, finals, gaps)
     closed = [event for event in events if isinstance(event, Closed)]
     assert len(closed) <= 1, "Closed came more than once"
     assert not closed or events[-1] is closed[0], "Closed is not the last event"
@@ -102,6 +106,29 @@ def _check_times(finals: Sequence[Final], gaps: Sequence[AudioDropped]) -> None:
             gap_end_s = gap.start_s + gap.duration_s - ROUNDING_S
             apart = final.end_s <= gap.start_s or gap_end_s <= final.start_s
             assert apart, f"utterance {final.utterance} reaches across a gap"
+
+
+def _check_device(
+    events: Sequence[Event], finals: Sequence[Final], gaps: Sequence[AudioDropped]
+) -> None:
+    """It is lost and restored by turns, and what was not captured meanwhile is a gap."""
+    changes = [event for event in events if isinstance(event, DeviceLost | DeviceRestored)]
+    kinds = [event.type for event in changes]
+    turns = ["device_lost", "device_restored"] * len(kinds)
+    assert kinds == turns[: len(kinds)], f"not by turns: {kinds}"
+    for change in changes:
+        for final in finals:
+            if events.index(final) < events.index(change):
+                assert final.end_s <= change.at_s + ROUNDING_S
+            else:
+                assert change.at_s <= final.start_s + ROUNDING_S
+    for lost, restored in zip(changes[::2], changes[1::2], strict=False):
+        between = events[events.index(lost) : events.index(restored)]
+        gap_s = sum(gap.duration_s for gap in gaps if gap in between)
+        assert restored.at_s - lost.at_s == pytest.approx(gap_s, abs=1e-6)
+        assert not any(isinstance(event, Partial | Final | SpeechStarted) for event in between)
+    for before, after in pairwise(gaps):
+        assert before.start_s + before.duration_s <= after.start_s + ROUNDING_S
 
 
 def _check_statistics(statistics: Statistics, events: Sequence[Event]) -> None:

@@ -7,7 +7,16 @@ import io
 import pytest
 from wcwidth import wcswidth
 
-from streamer import AudioDropped, Closed, DeviceLost, Event, Final, Partial, SpeechStarted
+from streamer import (
+    AudioDropped,
+    Closed,
+    DeviceLost,
+    DeviceRestored,
+    Event,
+    Final,
+    Partial,
+    SpeechStarted,
+)
 from streamer.captions import CaptionWriter
 from streamer.events import Statistics
 
@@ -127,7 +136,12 @@ def test_lost_sound_is_said_on_a_line_of_its_own() -> None:
 
 
 def test_a_lost_device_is_said_on_a_line_of_its_own() -> None:
-    assert drawn(DeviceLost(device="USB", at_s=1.0)) == f"{CLEAR}[USB is gone]\n"
+    assert drawn(DeviceLost(device="USB", at_s=1.0)) == (
+        f"{CLEAR}[the microphone is gone (USB); waiting until it is back]\n"
+    )
+    assert drawn(DeviceRestored(device="Other", at_s=2.0)) == (
+        f"{CLEAR}[the microphone is back (Other)]\n"
+    )
 
 
 def test_what_is_not_to_be_seen_draws_nothing() -> None:

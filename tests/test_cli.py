@@ -21,6 +21,7 @@ from streamer import (
     AudioDropped,
     Closed,
     DeviceLost,
+    DeviceRestored,
     Event,
     Final,
     Partial,
@@ -219,7 +220,7 @@ def event_of(thing: dict[str, Any]) -> Event:
         fields["words"] = tuple(Word(**word) for word in fields["words"])
     if "statistics" in fields:
         fields["statistics"] = Statistics(**fields["statistics"])
-    kinds = (SpeechStarted, Partial, Final, AudioDropped, DeviceLost, Closed)
+    kinds = (SpeechStarted, Partial, Final, AudioDropped, DeviceLost, DeviceRestored, Closed)
     return {kind.type: kind for kind in kinds}[thing["type"]](**fields)
 
 
@@ -294,6 +295,36 @@ def test_of_several_recordings_all_are_saved(
     printed = capsys.readouterr().out
     assert len(printed.splitlines()) == 2
     assert saved.read_text(encoding="utf-8") == printed
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full")
+@pytest.mark.usefixtures("_loaded")
+@pytest.mark.parametrize("ending", ["txt", "jsonl", "srt", "vtt"])
+def test_a_full_disk_ends_the_saving_with_one_message_and_the_transcript_goes_on(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    saved = tmp_path / f"saved.{ending}"
+    saved.symlink_to("/dev/full")
+    assert main(["transcribe", str(folder / "first.wav"), "--save", str(saved)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.upper() == FIRST + ".\n"
+    assert printed.err == f"streamer: {saved}: nothing more is saved: No space left on device.\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full")
+def test_a_full_disk_behind_stdout_is_one_sentence(folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [
+                *[sys.executable, "-m", "streamer", "transcribe", "--model", "starter"],
+                str(folder / "first.wav"),
+            ],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "streamer: The output cannot be written: No space left on device.\n"
 
 
 @pytest.mark.usefixtures("_loaded")

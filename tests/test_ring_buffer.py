@@ -14,7 +14,7 @@ STEPS = st.lists(
 
 
 def count_up(start: int, n_samples: int) -> np.ndarray:
-    """Samples that differ from each other and from the zeros of a gap."""
+    """Samples that differ from each other."""
     return np.arange(start + 1, start + 1 + n_samples, dtype=np.float32)
 
 
@@ -24,9 +24,16 @@ def ring_of(n_samples: int) -> RingBuffer:
     return ring
 
 
+def readable(everything: list[float | None]) -> int:
+    """Where the newest samples begin, as many as the ring holds; lost ones are None."""
+    kept = [at for at, sample in enumerate(everything) if sample is not None][-CAPACITY:]
+    return kept[0] if kept else len(everything)
+
+
 @given(STEPS)
 def test_it_holds_what_the_end_of_a_list_holds(steps: list[tuple[str, int]]) -> None:
-    ring, everything = RingBuffer(CAPACITY), []
+    ring = RingBuffer(CAPACITY)
+    everything: list[float | None] = []
     for step, n_samples in steps:
         if step == "append":
             samples = count_up(len(everything), n_samples)
@@ -34,12 +41,18 @@ def test_it_holds_what_the_end_of_a_list_holds(steps: list[tuple[str, int]]) -> 
             everything += samples.tolist()
         else:
             ring.skip(n_samples)
-            everything += [0.0] * n_samples
+            everything += [None] * n_samples
         assert ring.stop == len(everything)
-        assert ring.start == max(0, len(everything) - CAPACITY)
-        for start in range(ring.start, ring.stop + 1):
-            assert ring.read(start, ring.stop).tolist() == everything[start:]
-            assert ring.read(ring.start, start).tolist() == everything[ring.start : start]
+        first = readable(everything)
+        assert ring.start == first
+        for start in range(first, ring.stop + 1):
+            for stop in (start, min(start + 1, ring.stop), ring.stop):
+                expected = everything[start:stop]
+                if None in expected:
+                    with pytest.raises(IndexError, match="gap"):
+                        ring.read(start, stop)
+                else:
+                    assert ring.read(start, stop).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -55,6 +68,15 @@ def test_it_holds_what_the_end_of_a_list_holds(steps: list[tuple[str, int]]) -> 
 def test_a_span_that_is_not_there_is_refused(start: int, stop: int) -> None:
     with pytest.raises(IndexError, match=rf"\[4, 20\), found \[{start}, {stop}\)"):
         ring_of(20).read(start, stop)
+
+
+def test_a_gap_of_any_length_leaves_what_lies_before_it() -> None:
+    ring = ring_of(10)
+    for _ in range(100):
+        ring.skip(1_000_000)
+    ring.append(count_up(10, 6))
+    assert ring.read(0, 10).tolist() == count_up(0, 10).tolist()
+    assert ring.read(100_000_010, 100_000_016).tolist() == count_up(10, 6).tolist()
 
 
 def test_what_was_read_does_not_change_when_it_is_overwritten() -> None:

@@ -4,12 +4,14 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from event_guarantees import check_event_guarantees
+from event_guarantees import check_event_guarantees, check_sum
 
 from streamer import (
     AudioDropped,
@@ -18,18 +20,21 @@ from streamer import (
     Closed,
     DeviceLost,
     DeviceLostError,
+    DeviceRestored,
     Event,
     Final,
     Partial,
     Pipeline,
     Settings,
+    SpeechStarted,
+    Statistics,
     StreamerError,
     Transcriber,
 )
 from streamer.audio import Samples
 from streamer.decoder import LogProbs
 from streamer.models.compiled import CompiledModel
-from streamer.sources import Block
+from streamer.sources import Block, DeviceChange
 
 SETTINGS = Settings()
 SMALL_RING = Settings(ring_s=38.5, partials=False)
@@ -325,6 +330,153 @@ def test_an_overloaded_live_source_reports_every_lost_sample(
     for final in finals(events):
         for gap in dropped:
             assert final.end_s <= gap.start_s or final.start_s >= gap.start_s + gap.duration_s
+
+
+def accounted_for(statistics: Statistics) -> None:
+    """Assert that in the end every sample was recognised, silent or dropped."""
+    check_sum(statistics)
+    assert statistics.waiting_s == 0.0
+
+
+class Clockwork:
+    """The sample again and again from a source that does not wait, and a model of a given speed.
+
+    The source delivers `speed` times as fast as speech is spoken; the model takes `rtf` times as
+    long as the sound that it is given, by the same clock.
+    """
+
+    speed = 80.0
+
+    def __init__(self, model: CompiledModel, samples: Samples, rtf: float) -> None:
+        self.name, self.labels = model.name, model.labels
+        self.grid, self.longest = model.grid, model.longest
+        self.live = True
+        self._model, self._rtf = model, rtf
+        self._blocks = [samples[at : at + BLOCK] for at in range(0, len(samples), BLOCK)]
+        self._stopping = threading.Event()
+
+    def log_probs(self, utterance: Samples) -> LogProbs:
+        time.sleep(self._rtf * len(utterance) / 16_000 / self.speed)
+        return self._model.log_probs(utterance)
+
+    def is_ready(self, n_samples: int) -> bool:
+        return True
+
+    def warm_up(self, keep_going: Callable[[int, int], bool]) -> None:
+        pass
+
+    def open(self) -> None:
+        pass
+
+    def read(self) -> Block | None:
+        if not self._blocks or self._stopping.wait(BLOCK / 16_000 / self.speed):
+            return None
+        return Block(self._blocks.pop(0))
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def close(self) -> None:
+        pass
+
+
+def test_of_a_model_ten_times_too_slow_finals_come_and_what_does_not_fit_is_counted(
+    starter: CompiledModel, sample: Samples
+) -> None:
+    for length in starter.buckets:
+        starter.log_probs(np.zeros(length, np.float32))  # Compiled: it has its own speed.
+    sound = np.concatenate([sample] * 6)
+    slow = Clockwork(starter, sound, rtf=10.0)
+    events = list(Transcriber(slow, model=slow, settings=Settings(ring_s=38.5)))
+    check_event_guarantees(events)
+    closed = events[-1]
+    assert isinstance(closed, Closed)
+    accounted_for(closed.statistics)
+    assert closed.statistics.captured_s == len(sound) / 16_000
+    said = finals(events)
+    assert len(said) > 5
+    dropped = [event for event in events if isinstance(event, AudioDropped)]
+    assert {event.reason for event in dropped} == {"the model does not keep up"}
+    assert closed.statistics.dropped_s > 60.0
+    # Sound is taken in again long before all that waited is done, and in whole phrases.
+    assert len(dropped) > 1
+    for before, after in pairwise(dropped):
+        assert after.start_s - (before.start_s + before.duration_s) > 4.9
+    # Only what is said when nothing waits has partials.
+    partials = [event for event in events if isinstance(event, Partial)]
+    assert len(partials) < closed.statistics.recognised_s / SETTINGS.partial_interval_s / 4
+
+
+def test_events_that_nobody_reads_stop_the_model_and_then_cost_sound_that_is_counted(
+    starter: CompiledModel, twice: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.transcriber.EVENT_CAPACITY", 1)
+    source = Sound(np.concatenate([twice, twice]), live=True)
+    transcriber = Transcriber(source, model=starter, settings=SMALL_RING)
+    transcriber.start()
+    source.delivered.wait()  # A live source does not wait, whoever reads.
+    assert transcriber.statistics().dropped_s > 30.0
+    events = list(transcriber)
+    check_event_guarantees(events)
+    assert isinstance(events[-1], Closed)
+    accounted_for(events[-1].statistics)
+    assert finals(events)
+
+
+@pytest.mark.parametrize("moment", [SpeechStarted, Final])
+def test_what_a_callback_that_raised_left_over_is_dropped(
+    starter: CompiledModel, speech: Samples, moment: type[Event]
+) -> None:
+    def on_event(event: Event) -> None:
+        if isinstance(event, moment):
+            raise KeyError("mine")
+
+    source = Sound(speech, live=True, stays_open=True)
+    transcriber = Transcriber(source, model=starter, on_event=on_event)
+    transcriber.start()
+    with pytest.raises(CallbackError, match="KeyError"):
+        transcriber.wait()
+    statistics = transcriber.statistics()
+    accounted_for(statistics)
+    assert statistics.captured_s > 0.0
+
+
+def test_what_was_cancelled_is_dropped(starter: CompiledModel, speech: Samples) -> None:
+    source = Sound(speech, live=True, stays_open=True)
+    transcriber = Transcriber(source, model=starter)
+    transcriber.start()
+    source.delivered.wait()
+    transcriber.cancel()
+    accounted_for(transcriber.statistics())
+    assert transcriber.statistics().captured_s == TWO_SENTENCES_S
+
+
+def test_a_device_that_comes_back_is_an_event_and_the_stream_goes_on(
+    starter: CompiledModel, speech: Samples, expected: list[Final]
+) -> None:
+    class Unplugged(Sound):
+        def __init__(self) -> None:
+            super().__init__(np.concatenate([speech, speech]))
+            self._changes: list[Block | DeviceChange] = [
+                DeviceChange("old", is_back=False),
+                Block(speech[:0], 32_000, "a test"),
+                DeviceChange("new", is_back=True),
+            ]
+
+        def read(self) -> Block | DeviceChange | None:  # type: ignore[override]
+            if len(self._blocks) * 2 * BLOCK <= 2 * len(speech) and self._changes:
+                return self._changes.pop(0)
+            return super().read()
+
+    events = list(Transcriber(Unplugged(), model=starter))
+    check_event_guarantees(events)
+    changes = [event for event in events if isinstance(event, DeviceLost | DeviceRestored)]
+    assert changes == [
+        DeviceLost(device="old", at_s=TWO_SENTENCES_S),
+        DeviceRestored(device="new", at_s=TWO_SENTENCES_S + 2.0),
+    ]
+    said = [final.text for final in finals(events)]
+    assert said == [final.text for final in expected] * 2
 
 
 def test_a_source_that_can_wait_loses_nothing_when_the_model_is_slow(

@@ -11,6 +11,7 @@ from streamer import (
     AudioDropped,
     Closed,
     DeviceLost,
+    DeviceRestored,
     Event,
     Final,
     Partial,
@@ -41,6 +42,7 @@ EVENTS: list[Event] = [
     Final(utterance=1, end_s=3.0, text="", words=(), **FINAL | {"start_s": 2.0}),
     AudioDropped(start_s=3.0, duration_s=1.5, reason="the model does not keep up"),
     DeviceLost(device="Café", at_s=4.5),
+    DeviceRestored(device="Café", at_s=5.0),
     Closed(statistics=Statistics(captured_s=4.5, dropped_s=1.5)),
 ]
 FIELDS = {
@@ -58,6 +60,7 @@ FIELDS = {
     "final": ["type", "utterance", "start_s", "end_s", "text", "words", "latency_s", "model"],
     "audio_dropped": ["type", "start_s", "duration_s", "reason"],
     "device_lost": ["type", "device", "at_s"],
+    "device_restored": ["type", "device", "at_s"],
     "closed": ["type", "statistics"],
 }
 

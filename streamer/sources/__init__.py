@@ -15,10 +15,28 @@ class Block:
     Attributes:
         samples: float32, mono, 16 kHz, in [-1, 1], shape [n_samples].
         n_lost: Samples that the source knows to have lost before these.
+        reason: Why, in words that follow "lost:".
     """
 
     samples: Samples
     n_lost: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChange:
+    """What a source delivers between two blocks when its device is gone, or back.
+
+    Speech that is going on ends there. The time without a device is lost sound of the block before
+    the change back.
+
+    Attributes:
+        device: The name of the device that is gone, or of the one that took its place.
+        is_back: Whether there is a device again.
+    """
+
+    device: str
+    is_back: bool
 
 
 class Source(Protocol):
@@ -41,12 +59,12 @@ class Source(Protocol):
         """
         ...
 
-    def read(self) -> Block | None:
+    def read(self) -> Block | DeviceChange | None:
         """Wait for the next block; None at the end, and soon after `stop`.
 
         Raises:
             AudioError: The sound from here on cannot be used.
-            DeviceLostError: The device is gone.
+            DeviceLostError: The device is gone for good.
         """
         ...
 

@@ -1,90 +1,31 @@
-"""Microphones, through PortAudio. The only place that imports `sounddevice`."""
+"""Microphones, through PortAudio."""
 
 from __future__ import annotations
 
-import sys
+import math
+import queue
 import threading
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections import deque
+from dataclasses import replace
 
-from streamer.audio import Converter
-from streamer.config import SAMPLE_RATE
-from streamer.errors import AudioError, DeviceError, DeviceLostError
-from streamer.sources import Block
+from streamer.errors import DeviceError, DeviceLostError
+from streamer.sources import Block, DeviceChange
+from streamer.sources.devices import ANSWER_WITHIN_S, NO_ANSWER
+from streamer.sources.gaps import GapFinder, asleep_s, now_s
+from streamer.sources.recorder import Ended, Failed, Gone, Message, Opened, Recorder, Sound
 
-BLOCK_S = 0.02
-# PortAudio's own buffer. While TensorFlow is imported no Python runs for up to 0.12 s.
-BUFFER_S = 0.2
-POLL_S = 0.01
-# A sound server may take seconds to wake a device up, but once awake it does not pause.
-FIRST_BLOCK_WITHIN_S = 10.0
-NEXT_BLOCK_WITHIN_S = 2.0
+POLL_S = 0.1
+# A sound server may take seconds to wake a device up, but once awake it does not pause. One that
+# is stopped for a shorter time delivers everything afterwards.
+FIRST_SOUND_WITHIN_S = 10.0
+NEXT_SOUND_WITHIN_S = 5.0
+END_WITHIN_S = 1.0  # of a thread that PortAudio may not let go
+LEAST_SLEEP_S = 1.0
 
-INSTALL_PORTAUDIO = {
-    "linux": "sudo apt install libportaudio2",
-    "darwin": "brew install portaudio",
-}.get(sys.platform, "python -m pip install --force-reinstall sounddevice")
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """An input device as PortAudio knows it."""
-
-    index: int
-    name: str
-    channels: int
-    sample_rate: int
-    is_default: bool
-
-
-def input_devices() -> list[Device]:
-    """The devices that sound can be captured from, at least one.
-
-    Raises:
-        DeviceError: PortAudio is not installed, or there is no device.
-    """
-    sd = _sounddevice()
-    default = sd.default.device[0]
-    if default < 0:
-        default = next((api["default_input_device"] for api in sd.query_hostapis()), -1)
-    devices = [
-        Device(
-            index=info["index"],
-            name=info["name"],
-            channels=info["max_input_channels"],
-            sample_rate=round(info["default_samplerate"]),
-            is_default=info["index"] == default,
-        )
-        for info in sd.query_devices()
-        if info["max_input_channels"] > 0
-    ]
-    if not devices:
-        raise DeviceError("No microphone was found: PortAudio knows no input device.")
-    return devices
-
-
-def find_device(wanted: int | str | None) -> Device:
-    """Choose a device: the default one, or by its index, or by part of its name in any case.
-
-    Raises:
-        DeviceError: There is no such device, or there are several.
-    """
-    devices = input_devices()
-    known = "; ".join(f"{device.index} {device.name}" for device in devices)
-    if wanted is None:
-        return next((device for device in devices if device.is_default), devices[0])
-    if isinstance(wanted, int) or wanted.isdecimal():
-        found = [device for device in devices if device.index == int(wanted)]
-    else:
-        found = [device for device in devices if wanted.lower() == device.name.lower()]
-        found = found or [device for device in devices if wanted.lower() in device.name.lower()]
-    if not found:
-        raise DeviceError(f"No input device matches {wanted!r}. There are: {known}.")
-    if len(found) > 1:
-        matches = "; ".join(f"{device.index} {device.name}" for device in found)
-        raise DeviceError(f"Several input devices match {wanted!r}: {matches}. Give an index.")
-    return found[0]
+GONE = "the device was gone"
+SLEPT = "the computer was asleep"
+SILENT = "the device delivered none"
 
 
 class Microphone:
@@ -92,16 +33,44 @@ class Microphone:
 
     Reads from PortAudio's buffer, which is filled outside Python: nothing is lost while Python is
     busy for a moment.
+
+    A device that is gone, or has delivered nothing for 5 s, is a `DeviceLost`; the utterance in
+    progress is finished. The device is then looked for until it is back, a `DeviceRestored`: the
+    one of the same name, or, if none was chosen, whatever is the default one by then, at whatever
+    rate it has. Times go on by the clock; the time between is an `AudioDropped`. So is all sound
+    that was lost for another reason, a computer that was asleep for example. Sound that only came
+    late, from a sound server that was stopped for a while, is not lost.
+
+    PortAudio knows only those devices that were there when it began. To find others it is ended
+    and begun again, unless your application has imported `sounddevice` itself: then its streams go
+    on, and only a device that PortAudio knows already can be found again.
+
+    Every call of PortAudio is made by one thread, `streamer-microphone`. When a sound server does
+    not answer, `stop` and `close` end all the same, and leave that thread behind until it does.
     """
 
     live = True
 
-    def __init__(self, device: int | str | None = None) -> None:
-        """Choose the device by its index or part of its name; None takes the default one."""
-        self._wanted = device
+    def __init__(
+        self, device: int | str | None = None, *, reconnect_within_s: float = math.inf
+    ) -> None:
+        """Choose a device.
+
+        Args:
+            device: Its index or part of its name; None takes the default one.
+            reconnect_within_s: How long to look for it when it is lost, before `DeviceLostError`
+                ends the stream. 0 does not look for it at all.
+        """
+        if not reconnect_within_s >= 0.0:
+            raise ValueError(
+                f"Expected reconnect_within_s of at least 0, found {reconnect_within_s}."
+            )
         self.name = "microphone" if device is None else str(device)
+        self._wanted = device
+        self._reconnect_within_s = reconnect_within_s
         self._stopping = threading.Event()
-        self._stream: Any = None
+        self._stopped_at_s = 0.0
+        self._recorder: Recorder | None = None
 
     def open(self) -> None:
         """Begin to capture.
@@ -109,108 +78,122 @@ class Microphone:
         Raises:
             DeviceError: PortAudio, or the device, cannot be used.
         """
-        sd = _sounddevice()
-        device = find_device(self._wanted)
-        self.name = device.name
-        errors = []
-        for rate, channels in _formats(device):
-            stream = None
-            try:
-                converter = Converter(rate, channels)
-                stream = sd.InputStream(
-                    device=device.index,
-                    samplerate=rate,
-                    channels=channels,
-                    dtype="float32",
-                    blocksize=round(rate * BLOCK_S),
-                    latency=BUFFER_S,
-                )
-                stream.start()
-            except (sd.PortAudioError, AudioError) as error:
-                errors.append(str(error))
-                if stream is not None:
-                    stream.close(ignore_errors=True)
-                continue
-            self._stream, self._rate, self._converter = stream, rate, converter
-            self._last_read = time.monotonic()
-            self._has_begun = False
-            self._has_ended = False
-            return
-        raise DeviceError(
-            f"The input device {device.index} {device.name} cannot be opened: {errors[-1]}. "
-            "Another program may hold it; choose another with --device (see `streamer devices`)."
-        )
+        self._gaps = GapFinder()
+        self._ready: deque[Block | DeviceChange] = deque()  # to be read
+        self._reason = SILENT  # for which sound is missing, if some is
+        self._asleep_s = asleep_s()
+        self._has_heard = False
+        self._is_lost = False
+        self._has_ended = False
+        self._waited_s = 0.0  # for the recorder to end
+        self._silent_s = 0.0  # since the last sound, or since the device is lost
+        self._recorder = Recorder(self._wanted)
+        self._recorder.start()
+        while not self._stopping.is_set():
+            message = self._next_message()
+            if isinstance(message, Opened):
+                self.name = self._name_next = message.device
+                self._silent_s = 0.0
+                return
+            if isinstance(message, Failed):
+                raise message.error
+            if self._silent_s > ANSWER_WITHIN_S:
+                self._recorder.stop()
+                raise DeviceError(NO_ANSWER)
+        self._recorder.stop()  # `stop` may have been called before there was one.
 
-    def read(self) -> Block | None:
-        """Wait for the next block; None soon after `stop`.
+    def read(self) -> Block | DeviceChange | None:
+        """Wait for the next block, or for what becomes of the device; None soon after `stop`.
 
         Raises:
-            DeviceLostError: It delivers nothing any more.
+            DeviceLostError: It is gone, and was not back in time.
         """
-        sd = _sounddevice()
-        try:
-            n_available = self._wait_for_block()
-            if n_available:
-                now = time.monotonic()
-                data, overflowed = self._stream.read(n_available)
-                # The last read emptied the buffer: what came since and is not here was lost.
-                n_came = round((now - self._last_read) * self._rate)
-                n_lost = max(0, n_came - len(data)) if overflowed and self._has_begun else 0
-                self._last_read, self._has_begun = now, True
-                samples = self._converter.push(data)
-                return Block(samples, n_lost * SAMPLE_RATE // self._rate)
-        except sd.PortAudioError as error:
-            raise DeviceLostError(
-                f"The input device {self.name} is gone. Check that it is connected."
-            ) from error
-        if self._has_ended:
-            return None
-        self._has_ended = True
-        return Block(self._converter.flush())
+        while not self._ready:
+            if self._has_ended:
+                return None
+            if self._is_lost and self._silent_s >= self._reconnect_within_s:
+                raise DeviceLostError(
+                    f"The input device {self.name} is gone. Check that it is connected."
+                )
+            self._take(self._next_message())
+        return self._ready.popleft()
 
     def stop(self) -> None:
-        """End the sound here; from any thread."""
-        self._stopping.set()
+        """End the sound here; from any thread. What was captured is still delivered."""
+        if not self._stopping.is_set():
+            self._stopped_at_s = now_s()
+            self._stopping.set()
+        if self._recorder is not None:
+            self._recorder.stop()
 
     def close(self) -> None:
         """Give the device back."""
-        if self._stream is not None:
-            self._stream.close(ignore_errors=True)
-            self._stream = None
+        if self._recorder is not None:
+            self._recorder.stop()
+            self._recorder.join(END_WITHIN_S)
 
-    def _wait_for_block(self) -> int:
-        """Samples that can be read now, at least a block; 0 when stopped and all was read."""
-        limit_s = NEXT_BLOCK_WITHIN_S if self._has_begun else FIRST_BLOCK_WITHIN_S
-        n_block = round(self._rate * BLOCK_S)
-        while True:
-            # Asked before: what was captured until `stop` is still read.
-            is_stopping = self._stopping.is_set()
-            n_available: int = self._stream.read_available
-            if n_available >= n_block or (is_stopping and n_available):
-                return n_available
-            if is_stopping:
-                return 0
-            if time.monotonic() - self._last_read > limit_s:
-                raise DeviceLostError(
-                    f"The input device {self.name} has delivered no sound for {limit_s:.0f} s. "
-                    "Check that it is connected."
-                )
-            self._stopping.wait(POLL_S)
+    def _next_message(self) -> Message | None:
+        """The recorder's next message, or None if there is none for a moment."""
+        assert self._recorder is not None
+        before_s = time.monotonic()
+        try:
+            return self._recorder.messages.get(timeout=POLL_S)
+        except queue.Empty:
+            # Nobody looked if it took longer: this process was stopped, or the computer is busy.
+            self._silent_s += min(time.monotonic() - before_s, 2 * POLL_S)
+            return None
 
+    def _take(self, message: Message | None) -> None:
+        asleep_before_s, self._asleep_s = self._asleep_s, asleep_s()
+        if self._asleep_s - asleep_before_s > LEAST_SLEEP_S:
+            self._reason = SLEPT
+        if isinstance(message, Sound):
+            self._silent_s = 0.0
+            if len(message.samples):
+                self._has_heard = True
+                self._deliver(self._gaps.push(message.samples, message.at_s, self._reason))
+        elif isinstance(message, Gone):
+            self._deliver(self._gaps.end(message.at_s, self._reason))
+            self._lose(GONE)
+        elif isinstance(message, Opened):
+            self._name_next = message.device
+        elif isinstance(message, Failed):
+            raise message.error
+        elif isinstance(message, Ended) or self._is_end_overdue():
+            self._deliver(self._gaps.end(self._stopped_at_s, self._reason))
+            self._has_ended = True
+        elif not self._is_lost:
+            limit_s = NEXT_SOUND_WITHIN_S if self._has_heard else FIRST_SOUND_WITHIN_S
+            if self._silent_s > limit_s:
+                self._lose(SILENT)
 
-def _formats(device: Device) -> list[tuple[int, int]]:
-    """Rates and numbers of channels to try, the best first."""
-    formats = [(SAMPLE_RATE, 1), (device.sample_rate, 1)]
-    formats += [(device.sample_rate, min(2, device.channels))]
-    formats += [(device.sample_rate, device.channels)]
-    return list(dict.fromkeys(formats))
+    def _is_end_overdue(self) -> bool:
+        """Whether PortAudio does not let the recorder go, which was told to end."""
+        if self._stopping.is_set():
+            self._waited_s += POLL_S
+        return self._waited_s > END_WITHIN_S
 
+    def _lose(self, reason: str) -> None:
+        if self._reason != SLEPT:
+            self._reason = reason
+        if not self._is_lost:
+            self._is_lost = True
+            self._silent_s = 0.0
+            self._ready.append(DeviceChange(self.name, is_back=False))
 
-def _sounddevice() -> Any:
-    try:
-        import sounddevice
-    except OSError as error:
-        raise DeviceError(
-            f"PortAudio, which captures the microphone, is not installed: {INSTALL_PORTAUDIO}"
-        ) from error
-    return sounddevice
+    def _deliver(self, block: Block | None) -> None:
+        """Have a block read; if it is the first since the device was lost, the device is back."""
+        if block is None:
+            return
+        # What was missed asleep may only be missed by the next block: that one was there before.
+        if block.n_lost or self._reason != SLEPT:
+            self._reason = SILENT
+        if self._is_lost and len(block.samples):
+            self._is_lost = False
+            self.name = self._name_next
+            if block.n_lost:
+                self._ready.append(replace(block, samples=block.samples[:0]))
+            self._ready.append(DeviceChange(self.name, is_back=True))
+            block = replace(block, n_lost=0)
+        if block.n_lost or len(block.samples):
+            self._ready.append(block)
