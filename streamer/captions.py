@@ -8,7 +8,8 @@ from typing import TextIO
 
 from wcwidth import wcswidth, wcwidth
 
-from streamer.events import AudioDropped, DeviceLost, DeviceRestored, Event, Final, Partial
+from streamer.config import BEHIND_S
+from streamer.events import AudioDropped, DeviceLost, DeviceRestored, Event, Final, Lagging, Partial
 
 CLEAR_LINE = "\r\x1b[2K"
 DIM, NORMAL = "\x1b[2m", "\x1b[22m"
@@ -57,6 +58,10 @@ def notice(event: Event) -> str | None:
         return f"the microphone is gone ({event.device}); waiting until it is back"
     if isinstance(event, DeviceRestored):
         return f"the microphone is back ({event.device})"
+    if isinstance(event, Lagging):
+        if event.lag_s > BEHIND_S:
+            return f"{event.lag_s:.1f} s behind: the model is slower than speech on this machine"
+        return "caught up"
     return None
 
 

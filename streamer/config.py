@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 SAMPLE_RATE = 16_000  # Hz, the one rate inside: wav2vec 2.0 and WebRTC VAD both work at it.
+BEHIND_S, CAUGHT_UP_S = 1.0, 0.5  # A live model lags from the one on, until below the other.
 CHANGEABLE = ("end_silence_s", "trailing_pad_s", "partials")
 PRECISIONS = ("float32", "bfloat16")
 # Speech that has not yet been long enough to be an utterance is forgotten after such a silence.

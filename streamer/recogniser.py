@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Protocol
 
 from streamer.audio import Samples
-from streamer.config import Settings, to_samples, to_seconds
+from streamer.config import BEHIND_S, CAUGHT_UP_S, Settings, to_samples, to_seconds
 from streamer.decoder import DecodedWord, FrameGrid, LogProbs, decode, longest_gap
 from streamer.events import (
     AudioDropped,
@@ -31,8 +31,6 @@ from streamer.listener import Gap, Listener, Lost, Restored
 from streamer.models.labels import Labels
 from streamer.segmenter import Segment
 from streamer.stabiliser import Stabiliser
-
-BEHIND, CAUGHT_UP = to_samples(1.0), to_samples(0.5)  # a live model; see `Lagging`
 
 
 class Model(Protocol):
@@ -239,7 +237,8 @@ class Recogniser:
 
     def _watch_lag(self, lag: int, rtf: float) -> None:
         """Say when the model falls behind, and when it has caught up."""
-        if self._is_lagging != (lag > (CAUGHT_UP if self._is_lagging else BEHIND)):
+        limit_s = CAUGHT_UP_S if self._is_lagging else BEHIND_S
+        if self._is_lagging != (to_seconds(lag) > limit_s):
             self._is_lagging = not self._is_lagging
             self._events.append(Lagging(lag_s=to_seconds(lag), rtf=rtf))
 

@@ -14,6 +14,7 @@ from streamer import (
     DeviceRestored,
     Event,
     Final,
+    Lagging,
     Partial,
     SpeechStarted,
 )
@@ -142,6 +143,13 @@ def test_a_lost_device_is_said_on_a_line_of_its_own() -> None:
     assert drawn(DeviceRestored(device="Other", at_s=2.0)) == (
         f"{CLEAR}[the microphone is back (Other)]\n"
     )
+
+
+def test_falling_behind_and_catching_up_are_said_in_plain_words() -> None:
+    events = [Lagging(lag_s=2.345, rtf=1.3), Lagging(lag_s=0.2, rtf=0.5)]
+    behind = "2.3 s behind: the model is slower than speech on this machine"
+    assert drawn(*events) == f"{CLEAR}[{behind}]\n{CLEAR}[caught up]\n"
+
 
 
 def test_what_is_not_to_be_seen_draws_nothing() -> None:
