@@ -154,7 +154,7 @@ def test_noise_has_nothing_to_write(load: Load) -> None:
     batches, shards = load("batches"), load("shards")
     example = shards.Example(np.ones(32_000, np.int16), "WORDS", "somebody", "some")
     plan = batches.Plan(lengths=[40_320], batch_s=4.0, weights={}, noise=1.0)
-    x, y = next(batches.epochs([example] * 4, plan, seed=0))
+    x, y = next(batches.epochs([example], plan, seed=0))  # Two epochs make a batch.
     assert x["waveforms"].shape == (2, 40_320)
     assert not y["n_labels"].any()
     assert np.isfinite(x["waveforms"]).all()

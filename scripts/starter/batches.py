@@ -59,7 +59,7 @@ def lengths_of(examples: Sequence[Example], n_lengths: int) -> list[int]:
     n = np.sort([len(e.samples) for e in examples])
     part = np.searchsorted(np.cumsum(n), n.sum() * np.arange(1, n_lengths + 1) / n_lengths)
     lengths = n[np.minimum(part, len(n) - 1)] / min(SPEEDS)
-    return [int(np.ceil(length / HOP)) * HOP for length in lengths]
+    return sorted({int(np.ceil(length / HOP)) * HOP for length in lengths})
 
 
 def labels_of(transcript: str) -> list[int]:
@@ -70,10 +70,10 @@ def labels_of(transcript: str) -> list[int]:
 def epochs(examples: Sequence[Example], plan: Plan, seed: int) -> Iterator[tuple[Arrays, Arrays]]:
     """Give batches without end, in an order that `seed` decides."""
     rng = np.random.default_rng(seed)
-    while True:
-        rows: dict[int, list[tuple[np.ndarray, str, np.ndarray | None]]] = {
-            length: [] for length in plan.lengths
-        }
+    rows: dict[int, list[tuple[np.ndarray, str, np.ndarray | None]]] = {
+        length: [] for length in plan.lengths
+    }
+    while True:  # Rows wait over the end of an epoch: a little data may not fill a batch.
         for i in _order(examples, plan, rng):
             row = _row(examples[i], plan, rng)
             length = next((n for n in plan.lengths if n >= len(row[0])), None)

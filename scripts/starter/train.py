@@ -37,7 +37,7 @@ WARM_UP = 0.03  # of the time
 FALL = 0.4  # of the time: when the learning rate begins to fall
 LAST_RATE = 0.01  # of the peak
 TEACHER_ERRORS = 0.15  # beyond this part of wrong letters a teacher has misheard the utterance
-EVALUATED_S = 500.0  # of each held-out subset, so that it takes seconds
+EVALUATED_S = 120.0  # of each held-out subset, so that it takes seconds
 
 
 class Learner(Network):
