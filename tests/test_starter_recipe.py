@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import speech
+import tensorflow as tf
 
 from streamer.models.labels import WAV2VEC2_LABELS
 from streamer.models.starter import Starter
@@ -158,3 +159,25 @@ def test_noise_has_nothing_to_write(load: Load) -> None:
     assert x["waveforms"].shape == (2, 40_320)
     assert not y["n_labels"].any()
     assert np.isfinite(x["waveforms"]).all()
+
+
+def test_ctc_is_that_of_tensorflow_with_its_gradient(load: Load) -> None:
+    rng = np.random.default_rng(0)
+    log_probs = tf.nn.log_softmax(rng.standard_normal((4, 30, 32)).astype(np.float32))
+    labels = rng.integers(1, 32, (4, 8)).astype(np.int32)
+    labels[:, 3] = labels[:, 2]  # Equal letters need a blank between them.
+    n_labels = np.array([0, 1, 5, 8], np.int32)
+    n_frames = np.array([30, 7, 22, 30], np.int32)
+    found = []
+    for loss in (
+        lambda x: load("ctc").ctc_loss(labels, x, n_labels, n_frames),
+        lambda x: tf.nn.ctc_loss(
+            labels, x, n_labels, n_frames, logits_time_major=False, blank_index=0
+        ),
+    ):
+        with tf.GradientTape() as tape:
+            tape.watch(log_probs)
+            losses = loss(tf.nn.log_softmax(log_probs))
+        found.append((losses.numpy(), tape.gradient(losses, log_probs).numpy()))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5)
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-4)

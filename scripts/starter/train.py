@@ -59,7 +59,12 @@ class Learner(Network):
         training: bool = True,
     ) -> Any:
         log_probs, n_frames = y_pred["log_probs"], y_pred["n_frames"]
-        ctc = ops.ctc_loss(y["labels"], log_probs, y["n_labels"], n_frames, mask_index=0)
+        if keras.backend.backend() == "tensorflow":
+            from ctc import ctc_loss
+
+            ctc = ctc_loss(y["labels"], log_probs, y["n_labels"], n_frames)
+        else:
+            ctc = ops.ctc_loss(y["labels"], log_probs, y["n_labels"], n_frames, mask_index=0)
         ctc = ops.sum(ctc) / ops.cast(ops.sum(n_frames), "float32")
 
         valid = (
@@ -185,6 +190,12 @@ def main() -> None:
         default=keras.backend.backend() != "torch",
         help="compile each length with XLA: slow to start, then fast (default: but for PyTorch)",
     )
+    parser.add_argument(
+        "--precision",
+        choices=["float32", "mixed_bfloat16"],
+        default="float32",
+        help="bfloat16 is faster on GPUs, and on CPUs that have it with PyTorch",
+    )
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
@@ -197,6 +208,7 @@ def main() -> None:
         weights={subset: float(times) for subset, times in arguments.weight},
         augment=arguments.augment,
     )
+    keras.config.set_dtype_policy(arguments.precision)
     with np.load(arguments.start) as arrays:
         network = Learner(dict(arrays), arguments.teacher_weight)
     network.freeze(tuple(arguments.freeze))
