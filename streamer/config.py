@@ -90,13 +90,13 @@ class Settings:
     cut_window_s: float = 6.0
     cut_pause_s: float = 0.3
     partials: bool = True
-    first_partial_interval_s: float = 0.1
+    first_partial_interval_s: float = 0.05
     partial_interval_s: float = 0.25
     partial_window_s: float = 6.0
     context_s: float = 2.0
     stable_agreement: int = 3
     stable_lag_s: float = 0.8
-    shown_lag_s: float = 0.3
+    shown_lag_s: float = 0.4
     first_word_confidence: float = 0.6
     ring_s: float = 60.0
     jit_compile: bool | None = None
