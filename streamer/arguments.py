@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,32 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--subset", help="only rows whose column `subset` says so")
     bench.add_argument("--limit", type=_count, metavar="N", help="only the first N recordings")
+    bench.add_argument(
+        "--noise",
+        action="store_true",
+        help="count the words, too, that come out of sounds without any, made by the benchmark: "
+        "silence, hiss, hum, typing, breath, beeps, music, ...",
+    )
+    bench.add_argument(
+        "--minutes",
+        type=_amount,
+        default=2.0,
+        metavar="M",
+        help="with --noise: how much of each kind, by the audio clock; default: 2",
+    )
+    bench.add_argument(
+        "--hours",
+        type=_amount,
+        metavar="H",
+        help="instead of measuring words: recordings and silence in turn as one stream of so many "
+        "hours, by the audio clock, to see whether memory grows",
+    )
     bench.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    bench.set_defaults(command="bench", shows_partials=True)
+    bench.set_defaults(
+        command="bench",
+        shows_partials=True,
+        check=functools.partial(_check_bench, bench),
+    )
     return top
 
 
@@ -274,6 +299,12 @@ def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespa
         parser.error(str(error))
 
 
+def _check_bench(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse what cannot go together, before anything is done."""
+    if options.hours is not None and (options.realtime or options.noise):
+        parser.error("--hours is a run of its own: give it without --realtime and --noise")
+
+
 def _seconds(text: str) -> float:
     try:
         Settings(end_silence_s=float(text), trailing_pad_s=0.0)
@@ -288,6 +319,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text!r}")
     return int(text)
+
+
+def _amount(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not 0.0 < amount < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return amount
 
 
 def _save_path(text: str) -> Path:

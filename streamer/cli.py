@@ -151,17 +151,23 @@ def _devices(_options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from streamer.bench import measure, read_manifest
+    from streamer import bench
 
-    recordings = read_manifest(
+    recordings = bench.read_manifest(
         options.folder or sample_path().parent, subset=options.subset, limit=options.limit
     )
-    results = measure(
-        recordings,
-        model=_load(options),
-        settings=settings_of(options),
-        realtime=options.realtime,
-    )
+    model, settings = _load(options), settings_of(options)
+    results: bench.Results | bench.Soak
+    if options.hours is not None:
+        results = bench.soak(recordings, model=model, settings=settings, hours=options.hours)
+    else:
+        results = bench.measure(
+            recordings,
+            model=model,
+            settings=settings,
+            realtime=options.realtime,
+            noise_minutes=options.minutes if options.noise else 0.0,
+        )
     print(json.dumps(results.to_json(), indent=2) if options.json else results.table())
     return 0
 

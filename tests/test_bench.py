@@ -9,7 +9,9 @@ import pytest
 import soundfile
 
 from streamer.audio import Samples
-from streamer.bench import flicker, measure, normalise, read_manifest, speech_span
+from streamer.bench import measure, read_manifest
+from streamer.bench.measures import flicker, normalise
+from streamer.bench.truth import speech_span
 from streamer.cli import sample_path
 from streamer.config import Settings
 from streamer.errors import AudioError

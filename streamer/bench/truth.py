@@ -1,0 +1,60 @@
+"""What streaming is measured against, recording by recording: neither knows the VAD."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamer.audio import Samples, level_db
+from streamer.config import Settings, to_samples, to_seconds
+from streamer.decoder import DecodedWord, decode, longest_gap
+from streamer.recogniser import Model
+
+# Speech is where a recording comes within so many decibels of its loudest 10 ms, and is so much
+# louder than its quietest tenth.
+SPEECH_WITHIN_DB = 35.0
+ABOVE_NOISE_DB = 10.0
+LEVEL_FRAME = 160
+
+
+def speech_span(samples: Samples) -> tuple[float, float] | None:
+    """When speech begins and ends in a recording, in seconds, by its level alone.
+
+    Speech is where it comes within `SPEECH_WITHIN_DB` of the loudest and is `ABOVE_NOISE_DB` louder
+    than the quietest tenth. None where that tells nothing: the recording is too short or noisy, or
+    speech reaches to its very end.
+    """
+    n_frames = len(samples) // LEVEL_FRAME
+    if n_frames < 10:
+        return None
+    frames = samples[: n_frames * LEVEL_FRAME].reshape(n_frames, LEVEL_FRAME)
+    levels = np.array([level_db(frame) for frame in frames])
+    threshold = max(levels.max() - SPEECH_WITHIN_DB, np.percentile(levels, 10) + ABOVE_NOISE_DB)
+    if threshold > levels.max() - ABOVE_NOISE_DB:
+        return None
+    loud = np.flatnonzero(levels > threshold)
+    if loud[-1] == n_frames - 1:
+        return None
+    return to_seconds(int(loud[0]) * LEVEL_FRAME), to_seconds((int(loud[-1]) + 1) * LEVEL_FRAME)
+
+
+def decode_whole(samples: Samples, model: Model, settings: Settings) -> list[DecodedWord]:
+    """The words of a recording that is there from beginning to end, without VAD or endpoints.
+
+    In one piece, if the model takes so much at once (its longest bucket). Else in pieces as long as
+    it takes, each ended at the longest pause in the last `cut_window_s` of it.
+    """
+    words: list[DecodedWord] = []
+    start = 0
+    while True:
+        piece = samples[start : start + model.longest]
+        stop = start + len(piece)
+        log_probs = model.log_probs(piece)
+        found = decode(log_probs, model.labels, model.grid, len(piece))
+        found = [word.shifted(start) for word in found]
+        if stop == len(samples):
+            return words + found
+        edge = stop - to_samples(settings.stable_lag_s)
+        pause = longest_gap(found, start, stop - to_samples(settings.cut_window_s), edge)
+        cut = sum(pause) // 2 if pause else edge
+        words += [word for word in found if word.stop <= cut]
+        start = cut
