@@ -68,6 +68,12 @@ class Settings:
             before the newest sound. 0.3 s removes nine in ten spurious edits (Baumann et al.
             2009, https://aclanthology.org/N09-1043/).
         first_word_confidence: An utterance's first word is shown at once with this confidence.
+        lone_letter_confidence, doubt_per_letter, least_confidence: How sure the model must be of
+            a phrase, or it was noise: so sure of a single letter, so much less for each further
+            one, but so sure at least; see `streamer.decoder.spoken`. Chosen so that what two
+            models hear in made noise stays below. The first and the last 0 let everything through.
+        sure_confidence: A phrase that begins so surely is no noise, however it goes on.
+        phrase_pause_s: Words with less between them are one phrase.
         ring_s: Sound that is kept while it waits for the model. A live source loses sound beyond
             it, every other source waits.
         jit_compile: Whether XLA compiles the model; None leaves it to the model.
@@ -98,6 +104,11 @@ class Settings:
     stable_lag_s: float = 0.8
     shown_lag_s: float = 0.4
     first_word_confidence: float = 0.6
+    lone_letter_confidence: float = 0.99
+    doubt_per_letter: float = 0.035
+    least_confidence: float = 0.65
+    sure_confidence: float = 0.9
+    phrase_pause_s: float = 1.0
     ring_s: float = 60.0
     jit_compile: bool | None = None
     precision: str = "float32"
@@ -135,6 +146,11 @@ class Settings:
             ("stable_lag_s", 0.0, 600.0),
             ("shown_lag_s", 0.0, 600.0),
             ("first_word_confidence", 0.0, 1.0),
+            ("lone_letter_confidence", 0.0, 1.0),
+            ("doubt_per_letter", 0.0, 1.0),
+            ("least_confidence", 0.0, 1.0),
+            ("sure_confidence", 0.0, 1.0),
+            ("phrase_pause_s", 0.0, 600.0),
         ):
             value = getattr(self, name)
             check(least <= value <= most, f"{name} from {least} to {most}", value)

@@ -6,12 +6,15 @@ the best label of every frame, merge repeats, drop blanks.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from streamer.config import Settings, to_samples
 from streamer.models.labels import Labels
 
 LogProbs = npt.NDArray[np.float32]  # shape [frame, label], the valid frames only
@@ -102,6 +105,46 @@ def decode(
             letters.append((label, first, after))
     finish_word()
     return words
+
+
+def spoken(words: Sequence[DecodedWord], settings: Settings) -> list[DecodedWord]:
+    """The words that somebody said, without those that a model hears in noise.
+
+    A model that was made to hear letters hears some in typing, breath and music, too: one here, two
+    there, and is not sure of them. Words that follow each other closely are judged together, as a
+    phrase, because an unsure word among sure ones was said. The fewer letters a phrase has, the
+    surer they must be: `max(least_confidence, lone_letter_confidence - (letters - 1) *
+    doubt_per_letter)`, compared with the geometric mean of their probabilities.
+
+    A phrase whose first words alone pass that and reach `sure_confidence` is spoken whatever comes
+    after them: a clear word is not taken back for the noise that follows.
+
+    Args:
+        words: All that was decoded of an utterance so far, in order.
+        settings: The thresholds.
+    """
+    pause = to_samples(settings.phrase_pause_s)
+    phrases: list[list[DecodedWord]] = []
+    for word in words:
+        if phrases and word.start - phrases[-1][-1].stop < pause:
+            phrases[-1].append(word)
+        else:
+            phrases.append([word])
+    return [word for phrase in phrases if _is_spoken(phrase, settings) for word in phrase]
+
+
+def _is_spoken(phrase: list[DecodedWord], settings: Settings) -> bool:
+    n_letters, log_confidence = 0, 0.0
+    for word in phrase:
+        n_letters += len(word.text)
+        log_confidence += len(word.text) * math.log(max(word.confidence, 1e-9))
+        needed = settings.lone_letter_confidence - (n_letters - 1) * settings.doubt_per_letter
+        needed = max(needed, settings.least_confidence)
+        if word is not phrase[-1]:
+            needed = max(needed, settings.sure_confidence)
+        if math.exp(log_confidence / n_letters) >= needed:
+            return True
+    return False
 
 
 def longest_gap(

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from streamer.audio import Samples
 from streamer.config import BEHIND_S, CAUGHT_UP_S, Settings, to_samples, to_seconds
-from streamer.decoder import DecodedWord, FrameGrid, LogProbs, decode, longest_gap
+from streamer.decoder import DecodedWord, FrameGrid, LogProbs, decode, longest_gap, spoken
 from streamer.events import (
     AudioDropped,
     DeviceLost,
@@ -145,6 +145,7 @@ class Recogniser:
 
     def change(self, settings: Settings) -> None:
         """Take other settings of those that can change while sound is heard."""
+        self._settings = settings
         self._has_partials = settings.partials
         self._trailing_pad = to_samples(settings.trailing_pad_s)
 
@@ -203,7 +204,8 @@ class Recogniser:
                 self._n_speculative += 1
                 utterance.speculated_stop, utterance.speculated_words = work.stop, words
             is_pause = work.kind is WorkKind.SPECULATIVE
-            self._stabiliser.push(words, work.stop, is_pause=is_pause)
+            heard = self._spoken(self._stabiliser.joined(words))
+            self._stabiliser.push(heard, work.stop, is_pause=is_pause)
             if (cut := self._pause_to_cut_at(utterance, work.stop)) is not None:
                 self._cut_at(cut, self._stabiliser.stable, segment, utterance)
                 return
@@ -339,6 +341,12 @@ class Recogniser:
         self._listener.pending.popleft()
         self._utterance = None
 
+    def _spoken(self, words: list[DecodedWord]) -> list[DecodedWord]:
+        """The words of the utterance so far without noise; what is stable stays."""
+        n_stable = len(self._stabiliser.stable)
+        kept = spoken(words, self._settings)
+        return [*words[:n_stable], *(word for word in words[n_stable:] if word in kept)]
+
     def _emit_final(
         self,
         start: int,
@@ -347,6 +355,7 @@ class Recogniser:
         utterance: _Utterance,
         speech_stop: int,
     ) -> None:
+        words = self._spoken(words)
         self._n_recognised += stop - start
         self._n_words += len(words)
         self._events.append(

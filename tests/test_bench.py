@@ -7,15 +7,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from written_sound import FRAME, WrittenModel, frames, written
 
 from streamer.audio import Samples
-from streamer.bench import measure, read_manifest
-from streamer.bench.measures import flicker, normalise
-from streamer.bench.truth import speech_span
+from streamer.bench import Recording, measure, read_manifest, soak
+from streamer.bench.measures import (
+    Outcome,
+    flicker,
+    measures_of,
+    normalise,
+    stable_revisions,
+    word_delays,
+)
+from streamer.bench.truth import decode_whole, speech_span
 from streamer.cli import sample_path
-from streamer.config import Settings
+from streamer.config import Settings, to_samples
+from streamer.decoder import DecodedWord
 from streamer.errors import AudioError
+from streamer.events import Closed, Final, Partial, Statistics
 from streamer.models.compiled import CompiledModel
+
+SETTINGS = Settings(stable_lag_s=frames(1))
 
 
 def test_only_words_count() -> None:
@@ -36,6 +48,112 @@ def test_flicker_counts_words_that_were_shown_and_then_changed(
     shown: list[str], expected: tuple[int, int, int]
 ) -> None:
     assert flicker([text.split() for text in shown]) == expected
+
+
+RECORDING = Recording("all", "GOOD MORNING TO YOU", Path("none.wav"))
+
+
+def partial(stable: str, unstable: str) -> Partial:
+    text = f"{stable} {unstable}".strip()
+    return Partial(
+        utterance=0,
+        start_s=0.0,
+        end_s=1.0,
+        stable_text=stable,
+        unstable_text=unstable,
+        text=text,
+    )
+
+
+def final(text: str, utterance: int = 0) -> Final:
+    return Final(
+        utterance=utterance,
+        start_s=0.0,
+        end_s=2.0,
+        text=text,
+        words=(),
+        latency_s=0.0,
+        model="none",
+    )
+
+
+def whole(*words: tuple[str, float]) -> list[DecodedWord]:
+    return [DecodedWord(text, 0, to_samples(end_s), 1.0) for text, end_s in words]
+
+
+def test_a_word_is_late_by_the_time_from_its_end_to_the_display() -> None:
+    outcome = Outcome(RECORDING, 2.0)
+    outcome.whole = whole(("GOOD", 0.25), ("MORNING", 0.75), ("TO", 1.0), ("YOU", 1.25))
+    outcome.events = [
+        (0.5, partial("", "GOOD")),
+        (1.0, partial("", "GOOD WARNING")),
+        (1.25, partial("GOOD", "MORNING")),
+        (1.5, partial("GOOD MORNING", "TWO")),
+        (2.0, final("GOOD MORNING TWO YOU")),
+    ]
+    # TWO is a word that the whole recording does not have: when it ended is not known.
+    assert list(word_delays(outcome)) == [(0.25, 1.0), (0.5, 0.75), (0.75, 0.75)]
+
+
+def test_the_words_of_all_utterances_count() -> None:
+    outcome = Outcome(RECORDING, 2.0)
+    outcome.whole = whole(("GOOD", 0.25), ("GOOD", 0.75))
+    outcome.events = [(0.5, final("GOOD")), (0.6, final("", 1)), (1.0, final("GOOD", 2))]
+    assert list(word_delays(outcome)) == [(0.25, 0.25), (0.25, 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("stable", "text", "expected"),
+    [("", "A B", 0), ("A B", "A B C", 0), ("A B C", "A X C", 1), ("A B C", "A", 2), ("A", "", 1)],
+)
+def test_stable_words_that_the_final_changes_are_counted(
+    stable: str, text: str, expected: int
+) -> None:
+    assert stable_revisions([partial("", "X"), partial(stable, ""), final(text)]) == expected
+    assert stable_revisions([final(text)]) == 0
+
+
+def test_measures_of_known_events(folder: Path) -> None:
+    outcome = Outcome(RECORDING, duration_s=4.0, onset_s=0.25, end_s=1.25, n_pushed=64_000)
+    outcome.whole = whole(("GOOD", 0.5), ("MORNING", 1.0))
+    statistics = Statistics(
+        captured_s=4.0,
+        recognised_s=2.0,
+        silence_s=1.0,
+        dropped_s=1.0,
+        waiting_s=0.0,
+        utterances=1,
+        words=2,
+        partials=2,
+        speculative_finals=0,
+        speculative_finals_used=0,
+        inferences=3,
+    )
+    outcome.events = [
+        (0.75, partial("", "GOOD WARNING")),
+        (1.25, partial("GOOD", "MORNING")),
+        (2.0, final("GOOD MORNING")),
+        (4.0, Closed(statistics=statistics)),
+    ]
+    outcome.finals_s, outcome.live_s, outcome.cpu_share = 0.5, 1.0, 0.25
+    measures = measures_of([outcome], Settings(), realtime=False)
+    assert (measures.words, measures.wer, measures.wer_whole) == (4, 0.5, 0.5)
+    assert (measures.rtf, measures.rtf_live, measures.cpu_share) == (0.125, 0.25, 0.25)
+    assert (measures.first_partial_s_p50, measures.final_s_p50) == (0.5, 0.75)
+    assert (measures.word_shown_s_p50, measures.word_stable_s_p50) == (0.25, 0.875)
+    assert (measures.flicker, measures.revisions_per_s) == (1 / 3, 0.5)
+    assert (measures.stable_revisions, measures.lost) == (0, 16_000)
+
+
+def test_a_whole_recording_is_recognised_in_pieces_that_the_model_takes() -> None:
+    settings = replace(SETTINGS, cut_window_s=frames(10))
+    text = "..THE QUICK BROWN.... FOX JUMPS OVER THE.... LAZY DOG.."
+    for longest in (20, 30, 1000):
+        model = WrittenModel(longest=longest * FRAME)
+        words = decode_whole(written(text), model, settings)
+        assert [word.text for word in words] == text.replace(".", " ").split()
+        assert max(model.heard) <= longest * FRAME
+        assert [word.stop for word in words] == sorted(word.stop for word in words)
 
 
 def test_speech_is_where_it_is_loud() -> None:
@@ -84,7 +202,12 @@ def test_words_latency_and_speed_by_the_audio_clock(folder: Path, starter: Compi
     assert right.rtf is not None
     assert right.rtf_live is not None
     assert 0 < right.rtf < right.rtf_live
+    assert (right.wer_whole, right.lost, right.cpu_share) == (0, 0, None)
+    assert right.word_shown_s_p50 is not None
+    assert right.word_stable_s_p50 is not None
+    assert right.word_shown_s_p50 <= right.word_stable_s_p50
     assert "12.50 %" in results.table()
+    assert results.invented == {}
     assert json.loads(json.dumps(results.to_json()))["measures"]["wrong"]["wer"] == 1 / 8
 
 
@@ -93,10 +216,39 @@ def test_latency_by_the_wall_clock(folder: Path, starter: CompiledModel) -> None
     results = measure(recordings, model=starter, settings=Settings(), realtime=True)
     (measures,) = results.measures.values()
     assert (results.clock, measures.wer, measures.rtf) == ("wall", 0, None)
+    assert measures.cpu_share is not None
+    assert results.idle_cpu_share is not None
+    assert 0 < results.idle_cpu_share < measures.cpu_share
     assert measures.final_s_p50 is not None
     assert measures.after_endpoint_s_p50 is not None
     assert measures.final_s_p50 > 0.4
     assert -0.1 < measures.after_endpoint_s_p50 < measures.final_s_p50
+
+
+def test_many_subsets_and_noises_fit_a_terminal(folder: Path, starter: CompiledModel) -> None:
+    recordings = read_manifest(folder, limit=1)
+    settings = Settings(partials=False)
+    results = measure(recordings, model=starter, settings=settings, noise_minutes=0.01)
+    (measures,) = results.measures.values()
+    names = [f"a-rather-long-name-of-subset-{number}" for number in range(6)]
+    table = replace(results, measures=dict.fromkeys(names, measures)).table()
+    assert max(map(len, table.splitlines())) <= 80
+    assert table.count("WER in one piece") == 2  # Three subsets side by side, twice.
+    assert "breath" in table
+    assert json.loads(json.dumps(results.to_json()))["invented"]["breath"]["words"] == 0
+
+
+def test_a_long_stream_loses_nothing_and_says_how_much_memory_it_took(
+    folder: Path, starter: CompiledModel
+) -> None:
+    settings = Settings(partials=False)
+    found = soak(read_manifest(folder), model=starter, settings=settings, hours=30 / 3600)
+    # Three seconds of speech, three of silence: five times.
+    assert (found.audio_s, found.utterances, found.lost) == (30.0, 5, 0)
+    assert found.words == 5 * 8
+    assert list(found.memory_mb) == [30.0]
+    assert found.memory_mb[30.0] is None or found.memory_mb[30.0] > 0
+    assert "5 utterances, 40 words, 0 samples lost" in found.table()
 
 
 def test_without_partials_there_is_no_flicker_to_report(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.decoder import DecodedWord, FrameGrid, LogProbs, decode, longest_gap
+from streamer.config import Settings, to_samples
+from streamer.decoder import DecodedWord, FrameGrid, LogProbs, decode, longest_gap, spoken
 from streamer.models.labels import Labels
 
 LABELS = Labels.from_symbols(["<pad>", "|", "<unk>", "A", "B"])
@@ -140,3 +141,57 @@ def test_the_pause_before_the_first_word_counts() -> None:
 @pytest.mark.parametrize("words", [[], spans((0, 120))])
 def test_without_a_pause_there_is_none(words: list[DecodedWord]) -> None:
     assert longest_gap(words, 0, 0, 100) is None
+
+
+def said(*words: tuple[str, float], pause_s: float = 0.1) -> list[DecodedWord]:
+    """Words of the given confidence, half a second long."""
+    step = to_samples(0.5 + pause_s)
+    return [
+        DecodedWord(text, i * step, i * step + to_samples(0.5), confidence)
+        for i, (text, confidence) in enumerate(words)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "is_spoken"),
+    [
+        ("A", 0.97, True),
+        ("A", 0.95, False),
+        ("FOUR", 0.85, True),
+        ("FOUR", 0.83, False),
+        ("EXTRAORDINARY", 0.66, True),
+        ("EXTRAORDINARY", 0.64, False),
+        ("A", 0.0, False),
+    ],
+)
+def test_the_fewer_letters_the_surer_they_must_be(
+    text: str, confidence: float, is_spoken: bool
+) -> None:
+    words = said((text, confidence))
+    assert spoken(words, Settings()) == (words if is_spoken else [])
+
+
+def test_an_unsure_word_beside_sure_ones_was_said() -> None:
+    words = said(("THE", 0.99), ("QUIK", 0.4), ("FOX", 0.99))
+    assert spoken(words, Settings()) == words
+
+
+def test_an_unsure_word_by_itself_was_not() -> None:
+    words = said(("STOP", 0.99), ("O", 0.4), pause_s=1.1)
+    assert spoken(words, Settings()) == words[:1]
+    assert spoken(words, Settings(phrase_pause_s=2.0)) == words
+
+
+def test_what_was_spoken_stays_so_whatever_follows() -> None:
+    words = said(("STOP", 0.99), *[("O", 0.2)] * 9)
+    for n_words in range(1, len(words) + 1):
+        assert spoken(words[:n_words], Settings())[:1] == words[:1]
+
+
+def test_many_unsure_words_are_no_more_than_one() -> None:
+    assert spoken(said(*[("THAT", 0.6)] * 20), Settings()) == []
+
+
+def test_the_gate_can_be_left_open() -> None:
+    words = said(("O", 0.0), ("E", 0.2))
+    assert spoken(words, Settings(least_confidence=0.0, doubt_per_letter=1.0)) == words

@@ -17,7 +17,7 @@ from streamer.models.labels import Labels
 
 FRAME = 320
 ALPHABET = "_ ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # `_` is the blank, the space the word boundary
-PROBABILITY = 0.9
+PROBABILITY = 0.99
 
 
 def frames(n_frames: int) -> float:
