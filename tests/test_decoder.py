@@ -155,10 +155,10 @@ def said(*words: tuple[str, float], pause_s: float = 0.1) -> list[DecodedWord]:
 @pytest.mark.parametrize(
     ("text", "confidence", "is_spoken"),
     [
-        ("A", 0.97, True),
-        ("A", 0.95, False),
-        ("FOUR", 0.85, True),
-        ("FOUR", 0.83, False),
+        ("A", 0.995, True),
+        ("A", 0.985, False),
+        ("FOUR", 0.89, True),
+        ("FOUR", 0.88, False),
         ("EXTRAORDINARY", 0.66, True),
         ("EXTRAORDINARY", 0.64, False),
         ("A", 0.0, False),
@@ -182,10 +182,13 @@ def test_an_unsure_word_by_itself_was_not() -> None:
     assert spoken(words, Settings(phrase_pause_s=2.0)) == words
 
 
-def test_what_was_spoken_stays_so_whatever_follows() -> None:
-    words = said(("STOP", 0.99), *[("O", 0.2)] * 9)
+def test_a_sure_beginning_stays_whatever_follows() -> None:
+    words = said(("STOP", 0.95), *[("O", 0.2)] * 9)
     for n_words in range(1, len(words) + 1):
-        assert spoken(words[:n_words], Settings())[:1] == words[:1]
+        assert spoken(words[:n_words], Settings()) == words[:n_words]
+    words = said(("STOPPING", 0.85), *[("O", 0.2)] * 9)
+    assert spoken(words[:1], Settings()) == words[:1]
+    assert spoken(words, Settings()) == []
 
 
 def test_many_unsure_words_are_no_more_than_one() -> None:
@@ -194,4 +197,5 @@ def test_many_unsure_words_are_no_more_than_one() -> None:
 
 def test_the_gate_can_be_left_open() -> None:
     words = said(("O", 0.0), ("E", 0.2))
-    assert spoken(words, Settings(least_confidence=0.0, doubt_per_letter=1.0)) == words
+    settings = Settings(lone_letter_confidence=0.0, least_confidence=0.0)
+    assert spoken(words, settings) == words

@@ -5,6 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 from speech import transcript
+from written_sound import WrittenModel
 
 from streamer import Final, Partial, Pipeline, Settings
 from streamer.audio import Samples, level_db
@@ -44,7 +45,7 @@ def test_the_level_is_that_of_the_loudest_tenth_of_a_second(kind: str) -> None:
     samples = sound(kind, 4.0, -40.0)
     window = to_samples(0.1)
     loudest = max(level_db(samples[at : at + window]) for at in range(0, len(samples), 160))
-    assert loudest == pytest.approx(-40.0, abs=0.5)
+    assert loudest == pytest.approx(-40.0, abs=1.0)
     assert samples.dtype == np.float32
 
 
@@ -71,13 +72,11 @@ def test_words_in_noise_are_still_heard(kind: str, sample: Samples, starter: Com
     assert len(right) > 0.5 * len(set(transcript().split()))
 
 
-def test_the_benchmark_counts_what_a_gate_left_open_lets_through(starter: CompiledModel) -> None:
-    closed = measure_noise(starter, Settings(), 0.4, ["breath"])["breath"]
-    assert (closed.words, closed.words_per_hour) == (0, 0.0)
-    assert closed.audio_s == pytest.approx(24.0)
-    assert 0 < closed.taken_s < closed.audio_s
-    settings = Settings(least_confidence=0.0, doubt_per_letter=1.0)
-    opened = measure_noise(starter, settings, 0.4, ["breath"])["breath"]
-    assert opened.words > 0
-    assert opened.words_per_hour == pytest.approx(opened.words * 3600 / 24.0)
-    assert opened.utterances == closed.utterances
+def test_the_benchmark_counts_the_words_that_a_sure_model_hears_in_noise() -> None:
+    found = measure_noise(WrittenModel(), Settings(), 0.4, ["silence", "breath"])
+    assert found["silence"].words == found["silence"].utterances == 0
+    breath = found["breath"]
+    assert breath.audio_s == pytest.approx(24.0)
+    assert 0 < breath.taken_s < breath.audio_s
+    assert breath.words > breath.utterances > 0
+    assert breath.words_per_hour == pytest.approx(breath.words * 3600 / 24.0)

@@ -73,7 +73,7 @@ def soak(
     n_samples = to_samples(hours * 3600)
     n_pushed = 0
     memory: dict[float, float | None] = {}
-    marks = iter([SETTLED_S, *(3600.0 * hour for hour in itertools.count(1))])
+    marks = itertools.chain([SETTLED_S], itertools.count(3600.0, 3600.0))
     mark_s = next(marks)
     with tqdm(total=round(hours * 3600), unit="s", disable=not sys.stderr.isatty()) as progress:
         for block in _seconds_of(recordings):
