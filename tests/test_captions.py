@@ -151,6 +151,5 @@ def test_falling_behind_and_catching_up_are_said_in_plain_words() -> None:
     assert drawn(*events) == f"{CLEAR}[{behind}]\n{CLEAR}[caught up]\n"
 
 
-
 def test_what_is_not_to_be_seen_draws_nothing() -> None:
     assert drawn(SpeechStarted(utterance=0, start_s=0.0), Closed(statistics=Statistics())) == ""
