@@ -66,7 +66,7 @@ class Results:
         return "\n".join(lines)
 
     def _noise(self) -> str:
-        header = ("minutes", "called speech", "words", "words an hour")
+        header = ("minutes", "as speech", "words", "an hour")
         lines = [_line("sounds without words", header)]
         for kind, found in self.invented.items():
             share = found.taken_s / found.audio_s
