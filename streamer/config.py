@@ -104,8 +104,8 @@ class Settings:
     stable_lag_s: float = 0.8
     shown_lag_s: float = 0.4
     first_word_confidence: float = 0.6
-    lone_letter_confidence: float = 0.99
-    doubt_per_letter: float = 0.035
+    lone_letter_confidence: float = 0.95
+    doubt_per_letter: float = 0.06
     least_confidence: float = 0.65
     sure_confidence: float = 0.9
     phrase_pause_s: float = 1.0
