@@ -81,12 +81,15 @@ class Listener:
         """Samples of sound, lost ones not counted, that an utterance can still need."""
         unfinished = (item.start for item in self.pending if isinstance(item, Segment))
         next_start = self._segmenter.needed_from
-        first = min(next(unfinished, next_start), next_start)
+        return self.n_since(min(next(unfinished, next_start), next_start))
+
+    def n_since(self, start: int) -> int:
+        """Samples of sound from `start` on, those lost in gaps not yet dealt with not counted."""
         gaps = [item for item in self.pending if isinstance(item, Gap)]
         if self._gap is not None:
             gaps.append(self._gap)
-        n_lost = sum(gap.stop - gap.start for gap in gaps if gap.start >= first)
-        return self.captured - first - n_lost
+        n_lost = sum(gap.stop - gap.start for gap in gaps if gap.start >= start)
+        return self.captured - start - n_lost
 
     def change(self, settings: Settings) -> None:
         """Take other settings for the end of an utterance, from here on."""

@@ -194,7 +194,7 @@ class Recogniser:
         assert utterance is not None
         self._n_inferences += 1
         if self._is_live:
-            self._watch_lag(self._listener.captured - work.stop, took_s / work.duration_s)
+            self._watch_lag(self._listener.n_since(work.stop), took_s / work.duration_s)
         if work.kind is WorkKind.FINAL:
             self._finish(segment, utterance, words)
         elif work.kind is WorkKind.CUT:
@@ -365,7 +365,7 @@ class Recogniser:
                 end_s=to_seconds(stop),
                 text=_text(words),
                 words=_words(words),
-                latency_s=to_seconds(max(0, self._listener.captured - speech_stop)),
+                latency_s=to_seconds(max(0, self._listener.n_since(speech_stop))),
                 model=self._model.name,
             )
         )

@@ -29,6 +29,7 @@ from streamer import (
     DeviceRestored,
     Event,
     Final,
+    Lagging,
     Microphone,
     Partial,
     Transcriber,
@@ -89,8 +90,8 @@ class Listening:
         return closed
 
     def kinds(self) -> list[str]:
-        """The types of the events, partials and closing ones left out."""
-        return [e.type for e in self.events if not isinstance(e, Partial | Closed)]
+        """The types of the events, without those that depend on the machine's speed."""
+        return [e.type for e in self.events if not isinstance(e, Partial | Lagging | Closed)]
 
     def said(self) -> list[str]:
         return [e.text for e in self.events if isinstance(e, Final) and e.text]
@@ -396,13 +397,14 @@ def test_the_program_says_in_plain_words_that_the_microphone_is_gone_and_back(
     with captions(desk) as process:
         assert process.stderr is not None
         assert process.stdout is not None
+        # How fast the machine is, is said as well.
+        said = (line for line in process.stderr if "behind" not in line and "caught" not in line)
         with desk.play(sentence):
             heard = process.stdout.readline()
         desk.unplug()
-        gone = process.stderr.readline()
+        gone = next(said)
         desk.plug_in()
-        lost = process.stderr.readline()
-        back = process.stderr.readline()
+        lost, back = next(said), next(said)
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
     assert is_the_sentence(heard.strip(".\n").upper())

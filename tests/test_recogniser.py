@@ -472,6 +472,22 @@ def test_a_gap_is_reported_in_order_and_no_utterance_reaches_across() -> None:
     assert after.start_s == gap_start_s + 1_000 / 16_000
 
 
+def test_lost_sound_is_nothing_that_the_model_is_behind_with() -> None:
+    machine = Machine(is_live=True)
+    machine.hear("..THE FOX")
+    work = machine.recogniser.next_work()
+    assert work is not None
+    words = machine.recogniser.run(work)
+    machine.listener.skip(1_000 * FRAME, "asleep")
+    machine.hear("." * 10)
+    machine.recogniser.complete(work, words, 0.1)
+    machine.catch_up()
+    events = machine.finish()
+    assert not any(isinstance(event, Lagging) for event in events)
+    (final,) = (event for event in events if isinstance(event, Final))
+    assert final.latency_s <= frames(10 + 9)
+
+
 def test_a_gap_that_grows_is_reported_once() -> None:
     def lose_more_and_more(machine: Machine) -> None:
         for n_samples in (1_000, 500, 700):
