@@ -203,15 +203,8 @@ class Recogniser:
             if work.kind is WorkKind.SPECULATIVE:
                 self._n_speculative += 1
                 utterance.speculated_stop, utterance.speculated_words = work.stop, words
-            is_pause = work.kind is WorkKind.SPECULATIVE
-            heard = self._spoken(self._stabiliser.joined(words))
-            self._stabiliser.push(heard, work.stop, is_pause=is_pause)
-            if (cut := self._pause_to_cut_at(utterance, work.stop)) is not None:
-                self._cut_at(cut, self._stabiliser.stable, segment, utterance)
-                return
-            self._emit_partial(segment, utterance, work.stop)
-            interval = self._partial_interval if utterance.shown else self._first_interval
-            utterance.partial_due = work.stop + interval
+            if self._has_partials:
+                self._show(segment, utterance, work, words)
 
     def take_events(self) -> list[Event]:
         """The events since the last call, in order."""
@@ -298,6 +291,19 @@ class Recogniser:
             start = max(start, stable[-1].stop - self._context)
         return Work(kind, start, stop, self._listener.ring.read(start, stop))
 
+    def _show(
+        self, segment: Segment, utterance: _Utterance, work: Work, words: list[DecodedWord]
+    ) -> None:
+        """Take in a hypothesis, and say what is new in it."""
+        heard = self._spoken(self._stabiliser.joined(words))
+        self._stabiliser.push(heard, work.stop, is_pause=work.kind is WorkKind.SPECULATIVE)
+        if (cut := self._pause_to_cut_at(utterance, work.stop)) is not None:
+            self._cut_at(cut, self._stabiliser.stable, segment, utterance)
+            return
+        self._emit_partial(segment, utterance, work.stop)
+        interval = self._partial_interval if utterance.shown else self._first_interval
+        utterance.partial_due = work.stop + interval
+
     def _pause_to_cut_at(self, utterance: _Utterance, stop: int) -> int | None:
         """Where to cut a long utterance before it must be, if all before a pause is stable."""
         stable, next_start = self._stabiliser.stable, self._stabiliser.next_start
@@ -374,7 +380,7 @@ class Recogniser:
         stable_text = _text(self._stabiliser.stable)
         unstable_text = _text(self._stabiliser.unstable)
         shown = f"{stable_text}\n{unstable_text}"
-        if shown == utterance.shown or not self._has_partials:
+        if shown == utterance.shown:
             return  # Nothing new to say: saying it again would only cost the reader.
         if not utterance.shown and shown == "\n":
             return

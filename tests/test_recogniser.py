@@ -434,6 +434,16 @@ def test_finals_do_not_depend_on_the_speed_of_the_machine(
     assert said_in_all(slow) == said_in_all(fast)
 
 
+def test_without_partials_nothing_that_was_heard_in_a_pause_binds_the_final() -> None:
+    machine = Machine(partials=False, end_silence_s=frames(10), longest_piece_s=frames(200))
+    for text in ("..THE QUICK", " BROWN", " FOX", " JUMPS"):
+        machine.follow(text + ".....")
+    machine.model.hears_instead = {"QUICK": "QUACK"}
+    machine.follow(" DO..........")
+    assert machine.kinds.count(SPECULATIVE) == 5
+    assert machine.finals() == ["THE QUACK BROWN FOX JUMPS DO"]
+
+
 @pytest.mark.parametrize("n_more", range(-3, 6))
 def test_finals_do_not_depend_on_the_speed_when_the_sound_ends_near_the_longest_piece(
     n_more: int,

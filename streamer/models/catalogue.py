@@ -74,14 +74,14 @@ CATALOGUE = (
         name="facebook/wav2vec2-large-960h-lv60-self",
         n_bytes=1_260_000_000,
         licence="Apache-2.0",
-        purpose="English; 1.9 % wrong words, at three times the time",
+        purpose="English; 1.9 % wrong words; larger and slower",
         revision="refs/pr/5",
     ),
     Entry(
         name="facebook/hubert-large-ls960-ft",
         n_bytes=1_260_000_000,
         licence="Apache-2.0",
-        purpose="English; 1.9 % wrong words, at three times the time",
+        purpose="English; 1.9 % wrong words; larger and slower",
         revision="refs/pr/1",
     ),
 )
