@@ -6,7 +6,7 @@ import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -16,8 +16,10 @@ from streamer.bench.manifest import Recording
 from streamer.bench.memory import memory_mb
 from streamer.bench.run import silence
 from streamer.config import SAMPLE_RATE, Settings, to_samples
-from streamer.models.compiled import CompiledModel
 from streamer.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from streamer.models.compiled import CompiledModel
 
 SETTLED_S = 600.0  # By then every length was used once, and every buffer is as long as it gets.
 LONGEST_PAUSE_S = 10.0
