@@ -146,7 +146,6 @@ class Recogniser:
     def change(self, settings: Settings) -> None:
         """Take other settings of those that can change while sound is heard."""
         self._settings = settings
-        self._has_partials = settings.partials
         self._trailing_pad = to_samples(settings.trailing_pad_s)
 
     def next_work(self) -> Work | None:
@@ -203,7 +202,7 @@ class Recogniser:
             if work.kind is WorkKind.SPECULATIVE:
                 self._n_speculative += 1
                 utterance.speculated_stop, utterance.speculated_words = work.stop, words
-            if self._has_partials:
+            if self._settings.partials:
                 self._show(segment, utterance, work, words)
 
     def take_events(self) -> list[Event]:
@@ -272,7 +271,7 @@ class Recogniser:
             if utterance.speculated_stop != speech_stop:
                 return self._work(WorkKind.SPECULATIVE, utterance, speech_stop)
             return None
-        is_due = self._has_partials and heard >= utterance.partial_due
+        is_due = self._settings.partials and heard >= utterance.partial_due
         # In a pause there is nothing new to hear, and the speculative final is not to wait.
         is_speaking = heard <= segment.speech_stop + self._listener.frame_length
         # Better no partial than one that holds up a final of a length that is compiled.

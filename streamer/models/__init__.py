@@ -69,14 +69,16 @@ def load(
         found = store.find(plain_name)
         is_as_published = str(name).endswith(AS_PUBLISHED)
         model, buckets = _read(found.path, found.name, is_as_published, precision)
-    from streamer.models.compiled import CompiledModel
-    from streamer.models.wav2vec2 import Wav2Vec2
+    if precision != "float32":
+        from streamer.models.wav2vec2 import Wav2Vec2
 
-    if precision != "float32" and not isinstance(model, Wav2Vec2):
-        raise ModelError(
-            f"Expected a wav2vec 2.0 or HuBERT for {precision}, found {model.name}, which computes "
-            "in float32."
-        )
+        if not isinstance(model, Wav2Vec2):
+            raise ModelError(
+                f"Expected a wav2vec 2.0 or HuBERT for {precision}, found {model.name}, which "
+                "computes in float32."
+            )
+    from streamer.models.compiled import CompiledModel
+
     return CompiledModel(model, buckets, jit_compile=jit_compile)
 
 

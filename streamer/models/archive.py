@@ -22,6 +22,7 @@ import platformdirs
 
 from streamer.errors import ModelError
 from streamer.models.catalogue import WAV2VEC2_960H, Entry
+from streamer.models.files import checksum_of
 from streamer.models.unpacking import unpack
 
 if TYPE_CHECKING:
@@ -228,8 +229,4 @@ def _checksums(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _sha256(path: Path) -> str:
-    checksum = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(1 << 20):
-            checksum.update(data)
-    return checksum.hexdigest()
+    return checksum_of(path, hashlib.sha256())

@@ -6,7 +6,6 @@ never in memory twice. A variable that is missing, left over or of the wrong sha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from streamer.errors import ModelError
 from streamer.models.catalogue import WAV2VEC2_960H
+from streamer.models.files import read_json
 from streamer.models.labels import WAV2VEC2_LABELS, Labels
 from streamer.models.wav2vec2 import Wav2Vec2
 from streamer.models.wav2vec2_config import Wav2Vec2Config
@@ -297,12 +297,9 @@ def hugging_face_name(name: str, prefix: str, stored: Mapping[str, Any]) -> str:
 
 def _read_object(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None where there is no file."""
-    try:
-        contents = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    contents = read_json(path)
+    if contents is None and not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(contents, dict):
         raise ModelError(f"Expected a JSON object in {path}, found a {type(contents).__name__}.")
     return contents

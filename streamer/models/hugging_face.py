@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from streamer.errors import ModelError
+from streamer.models.files import checksum_of
 
 if TYPE_CHECKING:
     from streamer.models.download import Progress
@@ -147,7 +148,4 @@ def _is_intact(path: Path) -> bool:
             f"{path} cannot be verified: where links are not possible, the cache of Hugging Face "
             "keeps no checksums."
         )
-    with path.open("rb") as file:
-        while data := file.read(1 << 20):
-            checksum.update(data)
-    return checksum.hexdigest() == expected
+    return checksum_of(path, checksum) == expected

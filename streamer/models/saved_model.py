@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from streamer.config import to_seconds
 from streamer.errors import ModelError
 from streamer.models.catalogue import WAV2VEC2_960H
 from streamer.models.checkpoints import PUBLISHED_CONFIG
+from streamer.models.files import read_json
 from streamer.models.labels import WAV2VEC2_LABELS, Labels
-from streamer.models.masking import zero_beyond
+from streamer.models.masking import normalise, zero_beyond
 
 MASKED = (
     "a signature `serving_default` with `waveforms` float32 [batch, samples] and `valid` int32 "
@@ -39,7 +39,7 @@ def read(folder: Path, name: str) -> SavedModel | UnmaskedSavedModel:
     Raises:
         ModelError: It cannot be read, or it has another signature.
     """
-    settings = _read_json(folder / "streamer.json") or {}
+    settings = read_json(folder / "streamer.json") or {}
     if not isinstance(settings, dict) or not set(settings) <= {"name", "jit_compile", "normalise"}:
         raise ModelError(
             "Expected an object with `name`, `jit_compile` and `normalise` in "
@@ -169,11 +169,11 @@ class UnmaskedSavedModel:
 
     def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """As `AcousticModel` says, but for the padding, which does count."""
-        x = zero_beyond(waveforms[..., tf.newaxis], valid)[..., 0]
+        x = zero_beyond(waveforms[..., tf.newaxis], valid)
         if self._epsilon is not None:
-            x = _normalise(x, valid, self._epsilon)
+            x = normalise(x, valid, self._epsilon)
         # Of log-probabilities this is the identity.
-        log_probs = tf.nn.log_softmax(self._run(x))
+        log_probs = tf.nn.log_softmax(self._run(x[..., 0]))
         n_frames = tf.maximum((valid - self.receptive_field) // self.hop + 1, 0)
         return log_probs, tf.minimum(n_frames, tf.shape(log_probs)[1])
 
@@ -188,15 +188,6 @@ class UnmaskedSavedModel:
 
     def _run(self, waveforms: tf.Tensor) -> tf.Tensor:
         return self._signature.call(**{self._input: waveforms})[self._output]
-
-
-def _normalise(x: tf.Tensor, valid: tf.Tensor, epsilon: float) -> tf.Tensor:
-    """Zero mean and unit variance over the valid samples of [batch, sample]; zeros beyond."""
-    count = tf.cast(tf.maximum(valid, 1), x.dtype)[:, tf.newaxis]
-    mean = tf.reduce_sum(x, axis=1, keepdims=True) / count
-    deviation = zero_beyond((x - mean)[..., tf.newaxis], valid)[..., 0]
-    variance = tf.reduce_sum(tf.square(deviation), axis=1, keepdims=True) / count
-    return deviation * tf.math.rsqrt(variance + epsilon)
 
 
 @dataclass(frozen=True)
@@ -268,17 +259,8 @@ def _hop(short: int, long: int, folder: Path) -> int:
     return round((LONG - SHORT) / (long - short))
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {error}") from error
-
-
 def _read_labels(path: Path) -> Labels:
-    symbols = _read_json(path)
+    symbols = read_json(path)
     if symbols is None:
         return WAV2VEC2_LABELS
     if isinstance(symbols, dict) and sorted(symbols.values()) == list(range(len(symbols))):

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from streamer.models.labels import Labels
-from streamer.models.masking import zero_beyond
+from streamer.models.masking import centred_over_time, normalise, zero_beyond
 from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 NORMALISATION_EPSILON = 1e-7  # transformers, Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
@@ -94,7 +94,7 @@ class Wav2Vec2:
         # A NaN in the padding would survive every later multiplication by zero.
         x = zero_beyond(waveforms[..., tf.newaxis], valid)
         if self.config.normalise:
-            x = _normalise(x, valid)
+            x = normalise(x, valid, NORMALISATION_EPSILON)
         x, n_frames = self.features(x, valid)
         x = self.project(x)
         x = self.encode(x, n_frames)
@@ -164,7 +164,7 @@ class Wav2Vec2:
         # Neighbouring samples are much alike and a kernel may take their difference: in float32
         # little would be left of the variance.
         windows = tf.cast(self._windows(x), tf.float64)
-        mean, deviation, count = _centred_over_time(windows, n_frames)
+        mean, deviation, count = centred_over_time(windows, n_frames)
         covariance = tf.matmul(deviation, deviation, transpose_a=True) / count
         variance = tf.reduce_sum(kernel * (covariance @ kernel), axis=1, keepdims=True)
         gamma = tf.cast(self._weights[f"{layer}/layer_norm/gamma"], tf.float64)
@@ -271,25 +271,6 @@ def fold_weight_norm(g: npt.NDArray[Any], v: npt.NDArray[Any]) -> npt.NDArray[np
     length = np.sqrt(np.sum(np.square(wide), axis=(1, 2), keepdims=True))
     folded: npt.NDArray[np.float32] = (wide * (g / length)).astype(np.float32)
     return folded
-
-
-def _normalise(x: tf.Tensor, n_valid: tf.Tensor) -> tf.Tensor:
-    """Zero mean and unit variance over the valid samples of [batch, sample, 1]; zeros beyond."""
-    _, deviation, count = _centred_over_time(x, n_valid)
-    variance = tf.reduce_sum(tf.square(deviation), axis=1, keepdims=True) / count
-    return deviation * tf.math.rsqrt(variance + NORMALISATION_EPSILON)
-
-
-def _centred_over_time(x: tf.Tensor, n_valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Take the mean over each row's `n_valid` first entries from [batch, time, channel].
-
-    Returns:
-        The mean, [batch, 1, channel]; the deviations from it, zero beyond the valid entries; how
-        many count, [batch, 1, 1], at least one.
-    """
-    count = tf.cast(tf.maximum(n_valid, 1), x.dtype)[:, tf.newaxis, tf.newaxis]
-    mean = tf.reduce_sum(zero_beyond(x, n_valid), axis=1, keepdims=True) / count
-    return mean, zero_beyond(x - mean, n_valid), count
 
 
 def _gelu(x: tf.Tensor) -> tf.Tensor:
