@@ -101,12 +101,15 @@ def parser() -> argparse.ArgumentParser:
     transcribe.add_argument("paths", nargs="+", metavar="PATH", help="a recording, or - for stdin")
     transcribe.add_argument(
         "--output-dir",
-        type=_folder,
+        type=Path,
         metavar="FOLDER",
         help="write one file for each recording into this folder instead of to stdout",
     )
     transcribe.add_argument(
-        "--realtime", action="store_true", help="feed recordings at the speed of speech"
+        "--realtime",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="feed recordings at the speed of speech",
     )
     raw = transcribe.add_argument_group("raw PCM on standard input (a WAV stream says it itself)")
     raw.add_argument("--rate", type=int, metavar="HZ", help="sample rate; default: 16000")
@@ -127,6 +130,19 @@ def parser() -> argparse.ArgumentParser:
     devices.set_defaults(command="devices")
 
     _add_models(commands, common)
+
+    config = commands.add_parser(
+        "config",
+        parents=[common],
+        help="the configuration that is in force",
+        description="Show every option's value where the command line says nothing, and where it "
+        "comes from, as a file that could be the configuration.",
+        epilog="The file is STREAMER_CONFIG, or config.toml in the user's configuration folder. "
+        "Variables: STREAMER_MODEL for --model of every command, STREAMER_CAPTIONS_MODEL for that "
+        "of captions; they go before the file, and the command line before them.",
+    )
+    config.add_argument("--path", action="store_true", help="print where the file is")
+    config.set_defaults(command="config")
 
     bench = commands.add_parser(
         "bench",
@@ -279,6 +295,13 @@ def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespa
                 "with --output-dir FOLDER"
             )
     if options.output_dir is not None:
+        try:
+            options.output_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(
+                f"argument --output-dir: expected a folder, found '{options.output_dir}': "
+                f"{error.strerror}"
+            )
         targets = [target_of(options.output_dir, path, options) for path in options.paths]
         if twice := next((target for target in targets if targets.count(target) > 1), None):
             parser.error(f"several recordings would be written to {twice}; rename one of them")
@@ -336,16 +359,6 @@ def _save_path(text: str) -> Path:
         format_of(Path(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return Path(text)
-
-
-def _folder(text: str) -> Path:
-    try:
-        Path(text).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(
-            f"expected a folder, found {text!r}: {error.strerror}"
-        ) from None
     return Path(text)
 
 

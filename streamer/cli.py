@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
+from streamer import configuration
 from streamer.arguments import parser, settings_of, source_of
 from streamer.config import SAMPLE_RATE
-from streamer.errors import AudioError, StreamerError
+from streamer.errors import AudioError, ConfigurationError, StreamerError
 from streamer.events import Event
 from streamer.outputs import Outputs, say
 from streamer.pipeline import Pipeline
@@ -41,7 +42,7 @@ from streamer.transcriber import Transcriber
 if TYPE_CHECKING:
     from streamer.models.compiled import CompiledModel
 
-FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
+FAILED, WRONG_USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 LONG_RECORDING_S = 30.0  # from here on a progress bar is worth its line
 
 
@@ -76,7 +77,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if arguments is None else arguments)
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv.insert(0, "captions")
-    options = parser().parse_args(argv)
+    top = parser()
+    try:
+        settings = configuration.apply(top, os.environ)
+    except ConfigurationError as error:
+        if {"-h", "--help", "--version"} & set(argv):  # These need no configuration.
+            top.parse_args(argv)
+        _complain(error, verbose=False)
+        return WRONG_USAGE
+    options = top.parse_args(argv)
+    options.settings = settings
     if options.verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
     logging.getLogger("streamer").handlers = [_Warnings(logging.WARNING)]
@@ -176,6 +186,13 @@ def _models(options: argparse.Namespace) -> int:
     from streamer.models_command import ACTIONS
 
     return ACTIONS[options.action](options)
+
+
+def _config(options: argparse.Namespace) -> int:
+    from streamer import config_command
+
+    unknown = configuration.unknown_variables(os.environ, options.settings)
+    return config_command.run(options, options.settings, unknown)
 
 
 def _load(options: argparse.Namespace) -> CompiledModel:
@@ -290,4 +307,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "devices": _devices,
     "bench": _bench,
     "models": _models,
+    "config": _config,
 }

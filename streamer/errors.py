@@ -5,6 +5,7 @@
     |-- DeviceError             the microphone or PortAudio cannot be used
     |   `-- DeviceLostError          it worked, and then it was gone
     |-- ModelError              the model cannot be found, read or run
+    |-- ConfigurationError      the configuration file or a variable says what no option takes
     `-- CallbackError           a callback given by the caller raised; its cause is attached
 
 The message of each is one sentence or two, fit to be shown to a user: what was expected, what was
@@ -32,6 +33,10 @@ class DeviceLostError(DeviceError):
 
 class ModelError(StreamerError):
     """The model cannot be found, read or run."""
+
+
+class ConfigurationError(StreamerError):
+    """The configuration file cannot be read, or it or a variable says what no option takes."""
 
 
 class CallbackError(StreamerError):

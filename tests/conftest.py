@@ -26,8 +26,11 @@ settings.load_profile("streamer")
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_is_pulled(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The tests do not see, nor touch, what is in the caches of who runs them."""
-    for variable in ("STREAMER_MODELS_DIR", "TFHUB_CACHE_DIR", "HF_HOME"):
+    """The tests do not see, nor touch, the caches and the configuration of who runs them."""
+    for variable in [name for name in os.environ if name.startswith("STREAMER_")]:
+        if variable != "STREAMER_TEST_MICROPHONE":
+            del os.environ[variable]
+    for variable in ("STREAMER_MODELS_DIR", "TFHUB_CACHE_DIR", "HF_HOME", "XDG_CONFIG_HOME"):
         os.environ[variable] = str(tmp_path_factory.mktemp(variable.lower()))
 
 

@@ -1,0 +1,158 @@
+"""One file and some variables say once what would be said with every call."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamer import configuration
+from streamer.arguments import parser
+from streamer.cli import main, sample_path
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that is read, empty to begin with."""
+    path = tmp_path / "config.toml"
+    path.touch()
+    monkeypatch.setenv("STREAMER_CONFIG", str(path))
+    return path
+
+
+def in_force(*arguments: str) -> dict[str, object]:
+    """The options of a command line."""
+    top = parser()
+    configuration.apply(top, os.environ)
+    found = vars(top.parse_args(arguments))
+    found.pop("check", None)  # a function of the parser's own
+    return found
+
+
+def refusal(capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["config"]) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert printed.err.startswith("streamer: ")
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+def test_the_more_special_wins(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert in_force("captions")["language"] == "en"
+    config.write_text('language = "de"\n[transcribe]\nlanguage = "fr"\n')
+    assert in_force("captions")["language"] == "de"
+    assert in_force("transcribe", "-")["language"] == "fr"
+    monkeypatch.setenv("STREAMER_LANGUAGE", "it")
+    assert in_force("captions")["language"] == "it"
+    assert in_force("transcribe", "-")["language"] == "it"
+    monkeypatch.setenv("STREAMER_CAPTIONS_LANGUAGE", "es")
+    assert in_force("captions")["language"] == "es"
+    assert in_force("captions", "--language", "pt")["language"] == "pt"
+
+
+def test_values_become_what_the_command_line_would_make_of_them(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(
+        'end-silence = 1\n[transcribe]\nrealtime = true\nsave = "~/talk.srt"\nrate = 8000\n'
+    )
+    monkeypatch.setenv("STREAMER_PARTIALS", "off")
+    found = in_force("transcribe", "-")
+    assert found["end_silence"] == 1.0
+    assert found["realtime"] is True
+    assert found["save"] == Path.home() / "talk.srt"
+    assert found["rate"] == 8000
+    assert found["partials"] is False
+    assert in_force("transcribe", "--no-realtime", "-")["realtime"] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('modle = "starter"', "found 'modle'; did you mean 'model'?"),
+        ("[captions]\nend_silence = 1", "found 'end_silence'; did you mean 'end-silence'?"),
+        ("[captoins]\nnumbers = 1", "found 'captoins'; did you mean 'captions'?"),
+        ("zzz = 1", "found 'zzz'; `streamer config` lists all."),
+        ("sample = true", "found 'sample'"),
+        ('numbers = "roman"', "numbers: expected one of words, prose, digits, found 'roman'."),
+        ("end-silence = 99", "end-silence: expected seconds, from 0.05 to 10, found '99'."),
+        ("partials = 3", "partials: expected true or false, found 3."),
+        ("model = [1]", "model: expected one text or number, found [1]."),
+        ('rate = "fast"', "rate: expected a number, found 'fast'."),
+        ('save = "talk.doc"', "save: Expected a file ending in"),
+        ("model = ", "expected TOML: "),
+    ],
+)
+def test_what_no_option_takes_is_refused_in_one_sentence(
+    text: str, expected: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(text)
+    message = refusal(capsys)
+    assert expected in message
+    assert str(config) in message
+
+
+def test_a_wrong_variable_is_named(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMER_CAPTIONS_PRESET", "fast")
+    assert "STREAMER_CAPTIONS_PRESET: expected one of " in refusal(capsys)
+
+
+def test_a_named_file_must_be_there(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.unlink()
+    assert "found none at" in refusal(capsys)
+    config.mkdir()
+    assert "cannot be read: Is a directory" in refusal(capsys)
+
+
+def test_help_needs_no_configuration(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text("nonsense")
+    with pytest.raises(SystemExit, match="0"):
+        main(["captions", "--help"])
+    assert "--numbers" in capsys.readouterr().out
+
+
+def test_what_is_shown_is_a_configuration_that_changes_nothing(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text('language = "de"\n[captions]\nnumbers = "digits"\n')
+    monkeypatch.setenv("STREAMER_MODEL", 'a "quoted" \\ näme')
+    monkeypatch.setenv("STREAMER_MODLE", "starter")
+    assert main(["config"]) == 0
+    shown = capsys.readouterr().out
+    lines = shown.splitlines()
+    assert lines[0] == f"# {config}"
+    assert "# STREAMER_MODLE: no option has this name" in lines
+    assert {line.split("#")[-1].strip() for line in lines if "language" in line} == {"file"}
+    assert any(line.startswith("model = ") and line.endswith("# STREAMER_MODEL") for line in lines)
+    captions = lines[lines.index("[captions]") :]
+    assert captions[1].split() == ["numbers", "=", '"digits"', "#", "file"]
+
+    before = in_force("captions"), in_force("transcribe", "-")
+    config.write_text(shown)
+    monkeypatch.delenv("STREAMER_MODEL")
+    assert (in_force("captions"), in_force("transcribe", "-")) == before
+
+
+def test_the_path_is_printed_before_there_is_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STREAMER_CONFIG", raising=False)
+    assert main(["config", "--path"]) == 0
+    path = Path(capsys.readouterr().out.strip())
+    assert path.name == "config.toml"
+    assert "streamer" in path.parts
+
+
+def test_the_program_reads_it(config: Path) -> None:
+    config.write_text('[transcribe]\nformat = "srt"\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "streamer", "transcribe", sample_path()],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1\n00:00:")
