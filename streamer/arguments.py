@@ -17,6 +17,9 @@ from streamer.sources.pipe import ENCODINGS, Pipe
 from streamer.writers import FORMATS, SUFFIXES, format_of
 
 
+SHELLS = ("bash", "zsh", "tcsh")
+
+
 def parser() -> argparse.ArgumentParser:
     """The arguments of all commands."""
     top = argparse.ArgumentParser(
@@ -143,6 +146,18 @@ def parser() -> argparse.ArgumentParser:
     )
     config.add_argument("--path", action="store_true", help="print where the file is")
     config.set_defaults(command="config")
+
+    completion = commands.add_parser(
+        "completion",
+        parents=[common],
+        help="completion of this command line, for a shell",
+        description="Print a script that makes a shell complete the names of commands and options.",
+        epilog='bash: eval "$(streamer completion bash)" in ~/.bashrc. zsh: streamer completion '
+        "zsh >_streamer, in a folder of $fpath. tcsh: streamer completion tcsh >FILE, and source "
+        "it in ~/.tcshrc.",
+    )
+    completion.add_argument("shell", choices=SHELLS)
+    completion.set_defaults(command="completion")
 
     bench = commands.add_parser(
         "bench",

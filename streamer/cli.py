@@ -195,6 +195,13 @@ def _config(options: argparse.Namespace) -> int:
     return config_command.run(options, options.settings, unknown)
 
 
+def _completion(options: argparse.Namespace) -> int:
+    from streamer import completion
+
+    print(completion.script(parser(), options.shell))
+    return 0
+
+
 def _load(options: argparse.Namespace) -> CompiledModel:
     from streamer import models
 
@@ -308,4 +315,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "bench": _bench,
     "models": _models,
     "config": _config,
+    "completion": _completion,
 }
