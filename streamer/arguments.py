@@ -16,7 +16,6 @@ from streamer.sources.file import File
 from streamer.sources.pipe import ENCODINGS, Pipe
 from streamer.writers import FORMATS, SUFFIXES, format_of
 
-
 SHELLS = ("bash", "zsh", "tcsh")
 
 

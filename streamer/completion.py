@@ -1,4 +1,4 @@
-"""`streamer completion`: what a shell needs to complete the command line, made from its arguments."""
+"""`streamer completion`: what a shell needs to complete the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATHS = {"FILE": shtab.FILE, "PATH": shtab.FILE, "FOLDER": shtab.DIRECTORY}
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """The script for a shell that shtab knows. What is called a file or a folder is completed as one."""
+    """The script for a shell that shtab knows, with files where a file or a folder is meant."""
     for command in commands_of(parser).values():
         for action in command._actions:
             metavar: Any = action.metavar
