@@ -50,6 +50,13 @@ def parser() -> argparse.ArgumentParser:
         help="compile the model with XLA or not; default: as the model says",
     )
     speech.add_argument(
+        "--language-model",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let English words and pairs of words help to find the text, where the model writes "
+        "English letters and --language is en; default: yes",
+    )
+    speech.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="float32",
@@ -285,8 +292,8 @@ def _written(numbers: str) -> argparse.ArgumentParser:
         "--language",
         default="en",
         metavar="CODE",
-        help="what is spoken; of other languages than English the words stay as they are but for "
-        "capitals and full stops; default: en",
+        help="what is spoken; in others than English no language model helps, and words stay as "
+        "they are but for capitals and full stops; default: en",
     )
     return written
 
@@ -378,7 +385,11 @@ def _save_path(text: str) -> Path:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """How speech is to be found and recognised."""
-    changes: dict[str, Any] = {"partials": options.shows_partials or options.format == "jsonl"}
+    is_english = TextStyle(language=getattr(options, "language", "en")).is_english
+    changes: dict[str, Any] = {
+        "language_model": options.language_model and is_english,
+        "partials": options.shows_partials or options.format == "jsonl",
+    }
     if options.partials is not None:
         changes["partials"] = options.partials
     if options.end_silence is not None:

@@ -76,6 +76,8 @@ class Settings:
         phrase_pause_s: Words with less between them are one phrase.
         ring_s: Sound that is kept while it waits for the model. A live source loses sound beyond
             it, every other source waits.
+        language_model: Whether the words and pairs of words of English help to find the text, where
+            the model writes English letters (`streamer.beam_search`).
         jit_compile: Whether XLA compiles the model; None leaves it to the model.
         precision: `float32`, or `bfloat16` for wav2vec 2.0 and HuBERT: half the memory, and faster
             on processors with instructions for it (AVX512_BF16, AMX), slower on all others.
@@ -110,6 +112,7 @@ class Settings:
     sure_confidence: float = 0.9
     phrase_pause_s: float = 1.0
     ring_s: float = 60.0
+    language_model: bool = True
     jit_compile: bool | None = None
     precision: str = "float32"
 

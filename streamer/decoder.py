@@ -1,7 +1,8 @@
 """CTC decoding: log-probabilities -> words with times and confidence.
 
 Greedy ("best path") decoding, Graves et al. 2006, https://doi.org/10.1145/1143844.1143891: take
-the best label of every frame, merge repeats, drop blanks.
+the best label of every frame, merge repeats, drop blanks. Or, with a language model, the likeliest
+text (`streamer.beam_search`).
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from streamer.beam_search import BeamSearch, align
 from streamer.config import Settings, to_samples
 from streamer.models.labels import Labels
 
+Run = tuple[int, int, int]  # label, first frame, frame after the last
 LogProbs = npt.NDArray[np.float32]  # shape [frame, label], the valid frames only
 
 
@@ -24,8 +27,9 @@ LogProbs = npt.NDArray[np.float32]  # shape [frame, label], the valid frames onl
 class DecodedWord:
     """A word between two sample indices, relative to the first sample of the decoded span.
 
-    `confidence` is the geometric mean of its letters' probabilities, each taken in the frame where
-    the letter is most probable.
+    `confidence` tells how clearly its letters were heard: the geometric mean, over the letters, of
+    the probability of any one letter in the frame where that is highest. A language model may have
+    made another letter of it.
     """
 
     text: str
@@ -57,34 +61,40 @@ class FrameGrid:
 
 
 def decode(
-    log_probs: LogProbs, labels: Labels, grid: FrameGrid, n_samples: int
+    log_probs: LogProbs,
+    labels: Labels,
+    grid: FrameGrid,
+    n_samples: int,
+    search: BeamSearch | None = None,
 ) -> list[DecodedWord]:
-    """Decode greedily into words.
+    """Decode into words.
 
     Args:
         log_probs: Log-probabilities of the valid frames.
         labels: What the columns stand for.
         grid: Where the frames are in the sound.
         n_samples: Length of the decoded span; no word reaches beyond it.
+        search: How the likeliest text is found; None decodes greedily.
 
     Returns:
         The words in order; their times never overlap.
     """
     if not len(log_probs):
         return []
-    best = np.argmax(log_probs, axis=1)
-    best_log_prob = log_probs[np.arange(len(best)), best]
-    # Runs of one label: each is one letter, one word boundary or one silence.
-    starts = np.flatnonzero(np.diff(best, prepend=-1))
-    stops = np.append(starts[1:], len(best))
+    if search is None:
+        runs = _greedy(log_probs)
+    else:
+        runs = align(log_probs, search.best(log_probs), labels.blank)
+    writes = [i for i in range(len(labels.symbols)) if i not in labels.silent]
+    clearest = log_probs[:, [i for i in writes if i != labels.word_boundary]].max(1)
 
     words: list[DecodedWord] = []
-    letters: list[tuple[int, int, int]] = []  # (label, first frame, frame after the last)
+    letters: list[Run] = []
 
     def finish_word() -> None:
         if not letters:
             return
-        peaks = [best_log_prob[first:after].max() for _, first, after in letters]
+        peaks = [clearest[first:after].max() for _, first, after in letters]
         start, stop = grid.start_of(letters[0][1]), grid.start_of(letters[-1][2])
         start = min(max(start, words[-1].stop if words else 0), n_samples)
         words.append(
@@ -97,14 +107,21 @@ def decode(
         )
         letters.clear()
 
-    for first, after in zip(starts.tolist(), stops.tolist(), strict=True):
-        label = int(best[first])
-        if label == labels.word_boundary:
+    for run in runs:
+        if run[0] == labels.word_boundary:
             finish_word()
-        elif label not in labels.silent:
-            letters.append((label, first, after))
+        elif run[0] not in labels.silent:
+            letters.append(run)
     finish_word()
     return words
+
+
+def _greedy(log_probs: LogProbs) -> list[Run]:
+    """Runs of one label: each is one letter, one word boundary or one silence."""
+    best = np.argmax(log_probs, axis=1)
+    starts = np.flatnonzero(np.diff(best, prepend=-1))
+    stops = np.append(starts[1:], len(best))
+    return list(zip(best[starts].tolist(), starts.tolist(), stops.tolist(), strict=True))
 
 
 def spoken(words: Sequence[DecodedWord], settings: Settings) -> list[DecodedWord]:

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Protocol
 
 from streamer.audio import Samples
+from streamer.beam_search import search_for
 from streamer.config import BEHIND_S, CAUGHT_UP_S, Settings, to_samples, to_seconds
 from streamer.decoder import DecodedWord, FrameGrid, LogProbs, decode, longest_gap, spoken
 from streamer.events import (
@@ -120,6 +121,7 @@ class Recogniser:
         """
         self._listener = listener
         self._model = model
+        self._search = search_for(model.labels) if settings.language_model else None
         self._is_live = is_live
         self._is_lagging = False
         self._longest = min(to_samples(settings.longest_piece_s), model.longest)
@@ -176,7 +178,7 @@ class Recogniser:
         """Decode the work's span; the words' times are absolute."""
         model = self._model
         log_probs = model.log_probs(work.samples)
-        words = decode(log_probs, model.labels, model.grid, len(work.samples))
+        words = decode(log_probs, model.labels, model.grid, len(work.samples), self._search)
         return [word.shifted(work.start) for word in words]
 
     def complete(self, work: Work, words: list[DecodedWord], took_s: float = 0.0) -> None:

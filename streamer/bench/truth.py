@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from streamer.audio import Samples, level_db
+from streamer.beam_search import search_for
 from streamer.config import Settings, to_samples, to_seconds
 from streamer.decoder import DecodedWord, decode, longest_gap
 from streamer.recogniser import Model
@@ -43,13 +44,14 @@ def decode_whole(samples: Samples, model: Model, settings: Settings) -> list[Dec
     In one piece, if the model takes so much at once (its longest bucket). Else in pieces as long as
     it takes, each ended at the longest pause in the last `cut_window_s` of it.
     """
+    search = search_for(model.labels) if settings.language_model else None
     words: list[DecodedWord] = []
     start = 0
     while True:
         piece = samples[start : start + model.longest]
         stop = start + len(piece)
         log_probs = model.log_probs(piece)
-        found = decode(log_probs, model.labels, model.grid, len(piece))
+        found = decode(log_probs, model.labels, model.grid, len(piece), search)
         found = [word.shifted(start) for word in found]
         if stop == len(samples):
             return words + found
