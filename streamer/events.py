@@ -125,16 +125,17 @@ class Lagging:
 class Statistics:
     """Where every second of sound went, and what came of it.
 
-    captured_s = recognised_s + silence_s + dropped_s + waiting_s
+    captured_s = recognised_s + silence_s + dropped_s + paused_s + waiting_s
 
     In the end nothing is waiting. What was lost is an `AudioDropped` each time; what `cancel` or a
-    failure threw away is dropped, too, without an event.
+    failure threw away is dropped, too, without an event. `paused_s` is what `pause` left out.
     """
 
     captured_s: float = 0.0
     recognised_s: float = 0.0
     silence_s: float = 0.0
     dropped_s: float = 0.0
+    paused_s: float = 0.0
     waiting_s: float = 0.0
     utterances: int = 0
     words: int = 0

@@ -18,11 +18,11 @@ from streamer.vad import Vad
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Samples [start, stop) were lost."""
+    """Samples [start, stop) were lost, or, without a reason, left out because nobody listens."""
 
     start: int
     stop: int
-    reason: str
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Listener:
         heard: Where the VAD has got to. Always at a frame's edge until the sound ends: so nothing
             depends on how the sound was cut into blocks.
         n_dropped: Samples lost so far.
+        n_paused: Samples left out so far.
         finished: No more sound will come.
     """
 
@@ -64,6 +65,7 @@ class Listener:
         self.ring = RingBuffer(to_samples(settings.ring_s))
         self.heard = 0
         self.n_dropped = 0
+        self.n_paused = 0
         self.finished = False
 
     @property
@@ -109,14 +111,20 @@ class Listener:
             if segment := self._segmenter.push(self._vad.push(frame)):
                 self.pending.append(segment)
 
-    def skip(self, n_samples: int, reason: str) -> None:
-        """Go on `n_samples` later: they were lost. Speech before the gap ends there."""
+    def skip(self, n_samples: int, reason: str | None) -> None:
+        """Go on `n_samples` later: they were lost. Speech before the gap ends there.
+
+        Without a reason they were not lost, but left out.
+        """
         self._end_segment()
         if self._gap is None or self._gap.reason != reason:
             self._report_gap()
             self._gap = Gap(self.captured, self.captured, reason)
         self._gap = replace(self._gap, stop=self._gap.stop + n_samples)
-        self.n_dropped += n_samples
+        if reason is None:
+            self.n_paused += n_samples
+        else:
+            self.n_dropped += n_samples
         self.ring.skip(n_samples)
         self._end_segment()  # once more: what follows begins behind the gap
 

@@ -216,12 +216,14 @@ class Recogniser:
         """What became of the sound so far."""
         listener = self._listener
         waiting = listener.n_waiting
-        n_silent = listener.captured - listener.n_dropped - self._n_recognised - waiting
+        n_left_out = listener.n_dropped + listener.n_paused
+        n_silent = listener.captured - n_left_out - self._n_recognised - waiting
         return Statistics(
             captured_s=to_seconds(listener.captured),
             recognised_s=to_seconds(self._n_recognised),
             silence_s=to_seconds(n_silent),
             dropped_s=to_seconds(listener.n_dropped),
+            paused_s=to_seconds(listener.n_paused),
             waiting_s=to_seconds(waiting),
             utterances=self._n_utterances,
             words=self._n_words,
@@ -400,6 +402,8 @@ class Recogniser:
         )
 
     def _emit_gap(self, gap: Gap) -> None:
+        if gap.reason is None:
+            return
         self._events.append(
             AudioDropped(
                 start_s=to_seconds(gap.start),

@@ -33,6 +33,8 @@ EVENT_CAPACITY = 256  # more than anybody reads in a minute of speech
 # Once sound was lost because too much of it waits, so much must fit before more is taken in: whole
 # phrases can be recognised, shreds of words cannot.
 PHRASE_S = 5.0
+# Sound servers hold back a tenth of a second, and fingers are quicker than last words.
+PAUSE_AFTER_S = 0.3
 
 
 class Transcriber:
@@ -100,6 +102,7 @@ class Transcriber:
         self._is_started = False
         self._is_cancelled = False
         self._is_overloaded = False
+        self._n_until_pause: int | None = None  # samples; None while listening
         self._has_callback_failed = False
         self._failure: BaseException | None = None
 
@@ -201,6 +204,30 @@ class Transcriber:
             if self._recogniser is not None:
                 self._recogniser.change(self._settings)
 
+    def pause(self, after_s: float = PAUSE_AFTER_S) -> None:
+        """Listen to nothing from here on; from any thread, also before `start`.
+
+        What was said until now is finished, and its final comes at once. The sound of the time
+        until `resume` is left out; nothing of it gets into what is said afterwards.
+
+        Args:
+            after_s: So much more sound is taken in: what was said before the call is still on its
+                way through the device and the sound server.
+        """
+        with self._changed:
+            if self._n_until_pause is None:
+                self._n_until_pause = to_samples(after_s)
+
+    def resume(self) -> None:
+        """Listen again."""
+        with self._changed:
+            self._n_until_pause = None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether `pause` was called, and no `resume` since."""
+        return self._n_until_pause is not None
+
     def statistics(self) -> Statistics:
         """What became of the sound so far."""
         with self._changed:
@@ -209,8 +236,12 @@ class Transcriber:
             else:
                 captured_s = to_seconds(self._listener.captured)
                 dropped_s = to_seconds(self._listener.n_dropped)
+                paused_s = to_seconds(self._listener.n_paused)
                 statistics = Statistics(
-                    captured_s=captured_s, dropped_s=dropped_s, waiting_s=captured_s - dropped_s
+                    captured_s=captured_s,
+                    dropped_s=dropped_s,
+                    paused_s=paused_s,
+                    waiting_s=captured_s - dropped_s - paused_s,
                 )
             if self._is_cancelled:  # What waits, waits in vain.
                 dropped_s = statistics.dropped_s + statistics.waiting_s
@@ -317,6 +348,11 @@ class Transcriber:
             # In slices: a block of any length finds room in the end.
             for start in range(0, len(block.samples), listener.frame_length):
                 samples = block.samples[start : start + listener.frame_length]
+                if self._n_until_pause is not None:
+                    if self._n_until_pause <= 0:
+                        listener.skip(len(samples), None)
+                        continue
+                    self._n_until_pause -= len(samples)
                 while listener.room() < len(samples) and not self._source.live:
                     if self._is_cancelled:
                         return

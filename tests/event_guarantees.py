@@ -151,6 +151,7 @@ def check_sum(statistics: Statistics) -> None:
         statistics.recognised_s,
         statistics.silence_s,
         statistics.dropped_s,
+        statistics.paused_s,
         statistics.waiting_s,
     )
     assert statistics.captured_s == pytest.approx(sum(parts), abs=1e-6)

@@ -551,3 +551,61 @@ transcriber.start()
 def test_importing_the_package_does_not_import_tensorflow() -> None:
     program = "import sys, streamer, streamer.cli; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def closed(events: list[Event]) -> Closed:
+    assert isinstance(events[-1], Closed)
+    return events[-1]
+
+
+def paused_at(starter: CompiledModel, samples: Samples, pause: int, resume: int) -> list[Event]:
+    """The events of a sound, of which samples [pause, resume) come while nobody listens."""
+    sound = Sound(samples)
+    transcriber = Transcriber(sound, model=starter)
+    read, n_read = sound.read, 0
+
+    def read_and_press() -> Block | None:
+        nonlocal n_read
+        if n_read == pause:
+            transcriber.pause(after_s=0.0)
+        elif n_read == resume:
+            transcriber.resume()
+        block = read()
+        n_read += len(block.samples) if block else 0
+        return block
+
+    sound.read = read_and_press  # type: ignore[method-assign]
+    with transcriber:
+        return list(transcriber)
+
+
+def test_a_pause_finishes_what_was_said_and_hears_nothing_until_it_is_over(
+    starter: CompiledModel, sample: Samples
+) -> None:
+    first, second = finals(list(Transcriber(Sound(sample[: 6 * 16_000]), model=starter)))
+    in_it = round((first.start_s + first.end_s) / 2 * 16_000) // BLOCK * BLOCK
+    between = round((first.end_s + second.start_s) / 2 * 16_000) // BLOCK * BLOCK
+    for pause, resume in ((in_it, between), (in_it, in_it + 8 * BLOCK), (0, between)):
+        events = paused_at(starter, sample[: 6 * 16_000], pause, resume)
+        check_event_guarantees(events)
+        for final in finals(events):  # none has anything of the time between
+            assert final.end_s <= pause / 16_000 or final.start_s >= resume / 16_000
+        assert closed(events).statistics.paused_s == pytest.approx((resume - pause) / 16_000)
+        assert closed(events).statistics.dropped_s == 0.0
+        assert finals(events)[-1].text == second.text
+        if pause:
+            assert first.text.startswith(finals(events)[0].text.split()[0])
+
+
+def test_what_was_said_just_before_a_pause_is_still_heard(
+    starter: CompiledModel, sample: Samples
+) -> None:
+    (whole,) = finals(list(Transcriber(Sound(sample[: 3 * 16_000]), model=starter)))
+    sound = Sound(sample[: 3 * 16_000])
+    transcriber = Transcriber(sound, model=starter)
+    transcriber.pause(after_s=whole.end_s)  # as much as is on its way
+    assert transcriber.is_paused
+    with transcriber:
+        events = list(transcriber)
+    assert [final.text for final in finals(events)] == [whole.text]
+    assert closed(events).statistics.paused_s > 0.0
