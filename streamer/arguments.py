@@ -11,9 +11,12 @@ from typing import Any
 
 from streamer import __version__
 from streamer.config import NUMBER_STYLES, PRECISIONS, PRESETS, Settings, TextStyle
+from streamer.control import ORDERS
+from streamer.dictation import Dictation
 from streamer.errors import AudioError
 from streamer.sources.file import File
 from streamer.sources.pipe import ENCODINGS, Pipe
+from streamer.typing_tools import NAMES as TARGETS
 from streamer.writers import FORMATS, SUFFIXES, format_of
 
 SHELLS = ("bash", "zsh", "tcsh")
@@ -29,80 +32,20 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"streamer {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "-v", "--verbose", action="store_true", help="show tracebacks and TensorFlow's log"
-    )
-
-    speech = argparse.ArgumentParser(add_help=False)
-    speech.add_argument(
-        "--model",
-        default="auto",
-        metavar="NAME_OR_PATH",
-        help="a name that `streamer models` lists, ORGANISATION/NAME of a checkpoint on Hugging "
-        "Face, an address on TF-Hub, or the folder of a checkpoint or a SavedModel; default: auto, "
-        "wav2vec2-960h if it has been pulled, else starter",
-    )
-    speech.add_argument(
-        "--jit-compile",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="compile the model with XLA or not; default: as the model says",
-    )
-    speech.add_argument(
-        "--language-model",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="let English words and pairs of words help to find the text, where the model writes "
-        "English letters and --language is en; default: yes",
-    )
-    speech.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="float32",
-        help="bfloat16 takes half the memory, and less time where the processor has instructions "
-        "for it; for wav2vec 2.0 and HuBERT; default: float32",
-    )
-    speech.add_argument(
-        "--preset",
-        choices=PRESETS,
-        default="captions",
-        help="how long a pause may be: command 0.3 s, captions 0.5 s, dictation 0.8 s; "
-        "default: captions",
-    )
-    speech.add_argument(
-        "--end-silence",
-        type=_seconds,
-        metavar="SECONDS",
-        help="end an utterance after so much silence, instead of as the preset says",
-    )
-    speech.add_argument(
-        "--partials",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="recognise utterances while they are being spoken; default: where they are shown",
-    )
-
     captions = commands.add_parser(
         "captions",
-        parents=[speech, _written(numbers="prose"), common],
+        parents=[_speech(), _live(), _written(), _readable(numbers="prose"), _common()],
         help="live captions from the microphone",
         description="Live captions: what is being said as a line that is rewritten, what was said "
         "above it. On a pipe only finished utterances, one a line, or every event as JSON.",
     )
-    captions.add_argument(
-        "--device",
-        metavar="ID_OR_NAME",
-        help="input device: its index, or part of its name (see `streamer devices`)",
-    )
-    captions.add_argument(
-        "--sample", action="store_true", help="caption the bundled sample, without a microphone"
-    )
     captions.set_defaults(command="captions", shows_partials=sys.stdout.isatty())
+
+    _add_dictate(commands)
 
     transcribe = commands.add_parser(
         "transcribe",
-        parents=[speech, _written(numbers="words"), common],
+        parents=[_speech(), _written(), _readable(numbers="words"), _common()],
         help="recordings, or sound on standard input",
         description="Transcribe recordings (any format that libsndfile reads), or WAV or raw PCM "
         "on standard input.",
@@ -132,17 +75,17 @@ def parser() -> argparse.ArgumentParser:
 
     devices = commands.add_parser(
         "devices",
-        parents=[common],
+        parents=[_common()],
         help="input devices",
         description="Input devices, one a line; a star marks the default one.",
     )
     devices.set_defaults(command="devices")
 
-    _add_models(commands, common)
+    _add_models(commands)
 
     config = commands.add_parser(
         "config",
-        parents=[common],
+        parents=[_common()],
         help="the configuration that is in force",
         description="Show every option's value where the command line says nothing, and where it "
         "comes from, as a file that could be the configuration.",
@@ -155,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
 
     completion = commands.add_parser(
         "completion",
-        parents=[common],
+        parents=[_common()],
         help="completion of this command line, for a shell",
         description="Print a script that makes a shell complete the names of commands and options.",
         epilog='bash: eval "$(streamer completion bash)" in ~/.bashrc. zsh: streamer completion '
@@ -167,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser(
         "bench",
-        parents=[speech, common],
+        parents=[_speech(), _common()],
         help="measure words, latency, flicker and speed",
         description="Measure over the recordings of a folder with a manifest.tsv (columns path "
         "and transcript at least), or over the bundled sample.",
@@ -209,11 +152,175 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_models(commands: Any, common: argparse.ArgumentParser) -> None:
+# A parser of its own for each command: defaults that the configuration changes are those of one.
+
+
+def _common() -> argparse.ArgumentParser:
+    """What every command has."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "-v", "--verbose", action="store_true", help="show tracebacks and TensorFlow's log"
+    )
+    return common
+
+
+def _speech(preset: str = "captions") -> argparse.ArgumentParser:
+    """How speech is found and recognised."""
+    speech = argparse.ArgumentParser(add_help=False)
+    speech.add_argument(
+        "--model",
+        default="auto",
+        metavar="NAME_OR_PATH",
+        help="a name that `streamer models` lists, ORGANISATION/NAME of a checkpoint on Hugging "
+        "Face, an address on TF-Hub, or the folder of a checkpoint or a SavedModel; default: auto, "
+        "wav2vec2-960h if it has been pulled, else starter",
+    )
+    speech.add_argument(
+        "--jit-compile",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="compile the model with XLA or not; default: as the model says",
+    )
+    speech.add_argument(
+        "--language-model",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let English words and pairs of words help to find the text, where the model writes "
+        "English letters and --language is en; default: yes",
+    )
+    speech.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="bfloat16 takes half the memory, and less time where the processor has instructions "
+        "for it; for wav2vec 2.0 and HuBERT; default: float32",
+    )
+    speech.add_argument(
+        "--preset",
+        choices=PRESETS,
+        default=preset,
+        help="how long a pause may be: command 0.3 s, captions 0.5 s, dictation 0.8 s; "
+        f"default: {preset}",
+    )
+    speech.add_argument(
+        "--end-silence",
+        type=_seconds,
+        metavar="SECONDS",
+        help="end an utterance after so much silence, instead of as the preset says",
+    )
+    speech.add_argument(
+        "--partials",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="recognise utterances while they are being spoken; default: where they are shown",
+    )
+    return speech
+
+
+def _live() -> argparse.ArgumentParser:
+    """What is listened to."""
+    live = argparse.ArgumentParser(add_help=False)
+    live.add_argument(
+        "--device",
+        metavar="ID_OR_NAME",
+        help="input device: its index, or part of its name (see `streamer devices`)",
+    )
+    live.add_argument(
+        "--sample", action="store_true", help="hear the bundled sample, without a microphone"
+    )
+    return live
+
+
+def _add_dictate(commands: Any) -> None:
+    """The arguments of `streamer dictate`."""
+    dictate = commands.add_parser(
+        "dictate",
+        parents=[_speech("dictation"), _live(), _readable(numbers="prose"), _common()],
+        help="what you say is typed into the focused window",
+        description="Type what is said into the focused window, or write it elsewhere. Spoken "
+        "commands: comma, period, question mark, open quote, caps WORD, all caps WORDS, scratch "
+        "that; with --enter new line and new paragraph.",
+        epilog="For push-to-talk or a toggle, run it with --paused, and let shortcuts of the "
+        "desktop run `streamer dictate --control start`, stop or toggle (or send it SIGUSR1, which "
+        "toggles). What was said before a stop is still typed.",
+    )
+    where = dictate.add_argument_group("where the text goes")
+    goals = where.add_mutually_exclusive_group()
+    goals.add_argument(
+        "--to",
+        choices=TARGETS,
+        default="auto",
+        help="a tool that types, or the clipboard, or stdout; default: auto, the tool that works "
+        "in this session",
+    )
+    goals.add_argument("--file", type=Path, metavar="FILE", help="append it to a file")
+    goals.add_argument(
+        "--exec",
+        metavar="COMMAND",
+        help="run a command for each utterance, which finds the text on its standard input",
+    )
+    dictate.add_argument(
+        "--live",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="type words at once and correct them with Backspace; default: only words that stay",
+    )
+    dictate.add_argument(
+        "--enter",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help='let "new line" and "new paragraph" press Enter, which in a chat or a shell sends '
+        "what stands there; default: no",
+    )
+    dictate.add_argument(
+        "--sentence-ends",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="end a sentence where one pauses; default: no, one says period",
+    )
+    dictate.add_argument(
+        "--replace",
+        action=_Replacement,
+        default={},
+        metavar="PHRASE=TEXT",
+        help="write the text where the phrase is said; may be given several times, and as a table "
+        "[dictate.replace] in the configuration",
+    )
+    dictate.add_argument(
+        "--paused", action="store_true", help="begin when told to; the model is loaded already"
+    )
+    dictate.add_argument(
+        "--control", choices=ORDERS, help="give an order to the dictation that is running, and end"
+    )
+    dictate.set_defaults(
+        command="dictate",
+        format="text",
+        shows_partials=True,
+        check=functools.partial(_check_dictate, dictate),
+    )
+
+
+class _Replacement(argparse.Action):
+    """Adds PHRASE=TEXT to a table."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        phrase, equals, text = values.partition("=")
+        if not equals:
+            parser.error(f"argument {option_string}: expected PHRASE=TEXT, found {values!r}")
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), phrase: text})
+
+
+def _add_models(commands: Any) -> None:
     """The arguments of `streamer models`."""
     models = commands.add_parser(
         "models",
-        parents=[common],
+        parents=[_common()],
         help="models by name: list, pull, verify, path",
         description="Models that can be used by name. Nothing is downloaded but by `pull`.",
         epilog="They are kept in STREAMER_MODELS_DIR, or a folder of the user's cache; those of "
@@ -223,14 +330,14 @@ def _add_models(commands: Any, common: argparse.ArgumentParser) -> None:
     actions = models.add_subparsers(title="actions", metavar="ACTION")
 
     listing = actions.add_parser(
-        "list", parents=[common], help="what there is, and what is on this machine"
+        "list", parents=[_common()], help="what there is, and what is on this machine"
     )
     listing.add_argument("--json", action="store_true", help="print JSON instead of a table")
     listing.set_defaults(action="list")
 
     pull = actions.add_parser(
         "pull",
-        parents=[common],
+        parents=[_common()],
         help="download a model",
         description="Download a model, going on where an earlier attempt ended, check it, and "
         "install it as a whole. What is here already is left alone.",
@@ -247,22 +354,16 @@ def _add_models(commands: Any, common: argparse.ArgumentParser) -> None:
     pull.set_defaults(action="pull")
 
     verify = actions.add_parser(
-        "verify", parents=[common], help="compare a model's files with their checksums"
+        "verify", parents=[_common()], help="compare a model's files with their checksums"
     )
-    path = actions.add_parser("path", parents=[common], help="print where a model is")
+    path = actions.add_parser("path", parents=[_common()], help="print where a model is")
     for action, name in ((verify, "verify"), (path, "path")):
         action.add_argument("name", metavar="NAME")
         action.set_defaults(action=name)
 
 
-def _written(numbers: str) -> argparse.ArgumentParser:
-    """What is written, and how.
-
-    Args:
-        numbers: How numbers are written unless the user says otherwise. Captions are read at a
-            glance and are gone; a transcript is a record of what was said, where a wrong guess
-            would stay.
-    """
+def _written() -> argparse.ArgumentParser:
+    """What is written, and where."""
     written = argparse.ArgumentParser(add_help=False)
     written.add_argument(
         "--format", choices=FORMATS, default="text", help="what stdout carries; default: text"
@@ -281,21 +382,33 @@ def _written(numbers: str) -> argparse.ArgumentParser:
         help="readable: sentences with capitals and full stops; raw: the words as recognised, as "
         "they always are in jsonl; default: readable",
     )
-    written.add_argument(
+    return written
+
+
+def _readable(numbers: str) -> argparse.ArgumentParser:
+    """How words are written.
+
+    Args:
+        numbers: How numbers are written unless the user says otherwise. Captions are read at a
+            glance and are gone; a transcript is a record of what was said, where a wrong guess
+            would stay.
+    """
+    readable = argparse.ArgumentParser(add_help=False)
+    readable.add_argument(
         "--numbers",
         choices=NUMBER_STYLES,
         default=numbers,
         help="in readable text, words: twenty three dollars; prose: $23, but three people; "
         f"digits: 3 people; default: {numbers}",
     )
-    written.add_argument(
+    readable.add_argument(
         "--language",
         default="en",
         metavar="CODE",
         help="what is spoken; in others than English no language model helps, and words stay as "
         "they are but for capitals and full stops; default: en",
     )
-    return written
+    return readable
 
 
 def style_of(options: argparse.Namespace) -> TextStyle | None:
@@ -303,6 +416,16 @@ def style_of(options: argparse.Namespace) -> TextStyle | None:
     if options.text == "raw":
         return None
     return TextStyle(numbers=options.numbers, language=options.language)
+
+
+def _check_dictate(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse what cannot be written, before anything is done."""
+    try:
+        Dictation(TextStyle(), allow_newlines=options.enter, replacements=options.replace)
+    except ValueError as error:
+        parser.error(f"argument --replace: {error}")
+    if options.live and (options.exec is not None or options.to == "stdout"):
+        parser.error("--live needs somewhere that words can be taken back: not --exec, not stdout")
 
 
 def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

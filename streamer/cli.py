@@ -14,22 +14,23 @@ import json
 import logging
 import math
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
 from streamer import configuration
 from streamer.arguments import parser, settings_of, source_of
+from streamer.captions import notice
 from streamer.config import SAMPLE_RATE
+from streamer.dictation import Mode
 from streamer.errors import AudioError, ConfigurationError, StreamerError
 from streamer.events import Event
+from streamer.interruption import INTERRUPTED, Interruption
 from streamer.outputs import Outputs, say
 from streamer.pipeline import Pipeline
 from streamer.sources import Source
@@ -42,7 +43,7 @@ from streamer.transcriber import Transcriber
 if TYPE_CHECKING:
     from streamer.models.compiled import CompiledModel
 
-FAILED, WRONG_USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+FAILED, WRONG_USAGE, BROKEN_PIPE = 1, 2, 141
 LONG_RECORDING_S = 30.0  # from here on a progress bar is worth its line
 
 
@@ -113,10 +114,9 @@ def sample_path() -> Path:
 
 
 def _captions(options: argparse.Namespace) -> int:
-    source: Source
-    source = File(sample_path(), realtime=True) if options.sample else Microphone(options.device)
+    source = _live_source(options)
     transcriber = Transcriber(source, model=options.model, settings=settings_of(options))
-    with _Interruption(source) as interruption, Outputs(options) as outputs, transcriber:
+    with Interruption(source) as interruption, Outputs(options) as outputs, transcriber:
         what = "the bundled sample" if options.sample else source.name
         if not interruption.happened:
             say(
@@ -131,6 +131,46 @@ def _captions(options: argparse.Namespace) -> int:
     return INTERRUPTED if interruption.happened else 0
 
 
+def _dictate(options: argparse.Namespace) -> int:
+    from streamer import control, dictate_command
+
+    if options.control is not None:
+        print(control.send(options.control))
+        return 0
+    goal = dictate_command.target_of(options)
+    mode = dictate_command.mode_of(options, goal)
+    options.shows_partials = mode is not Mode.FINAL
+    dictation = dictate_command.dictation_of(options, mode)
+    source = _live_source(options)
+    transcriber = Transcriber(source, model=options.model, settings=settings_of(options))
+    if options.paused:
+        transcriber.pause(after_s=0.0)
+    with (
+        Interruption(source) as interruption,
+        dictate_command.Switch(transcriber, source),
+        transcriber,
+    ):
+        if options.paused:
+            say("Paused. `streamer dictate --control start` begins, Ctrl-C ends.")
+        else:
+            say(f"Listening: what you say is {goal.description}. Ctrl-C ends.")
+        _hint_at_better_model(options)
+        dictate_command.write(_told(transcriber), dictation, goal)
+    return INTERRUPTED if interruption.happened else 0
+
+
+def _told(events: Iterable[Event]) -> Iterator[Event]:
+    """The events, and on stderr what somebody who does not see them should know of."""
+    for event in events:
+        if text := notice(event):
+            say(text)
+        yield event
+
+
+def _live_source(options: argparse.Namespace) -> Source:
+    return File(sample_path(), realtime=True) if options.sample else Microphone(options.device)
+
+
 def _transcribe(options: argparse.Namespace) -> int:
     options.load = functools.cache(functools.partial(_load, options))
     has_failed = False
@@ -138,7 +178,7 @@ def _transcribe(options: argparse.Namespace) -> int:
         for path in options.paths:
             source = source_of(path, options)
             outputs.begin()
-            with _Interruption(source) as interruption:
+            with Interruption(source) as interruption:
                 try:
                     for event in _events(source, options):
                         with tqdm.external_write_mode(sys.stdout):
@@ -270,35 +310,6 @@ def _progress(source: File | Pipe) -> tqdm[Any]:
     )
 
 
-class _Interruption:
-    """Turns the first Ctrl-C into the end of the sound: what was said is still finished.
-
-    A second one ends the program at once.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._previous: list[tuple[int, Any]] = []
-        self.happened = False
-
-    def __enter__(self) -> _Interruption:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous.append((number, signal.signal(number, self._handle)))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous:
-            signal.signal(number, handler)
-
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self.happened:
-            # All that was said is written already; waiting for the model is what is not wanted.
-            os.write(sys.stderr.fileno(), b"\n")
-            os._exit(INTERRUPTED)
-        self.happened = True
-        self._source.stop()
-
-
 def _complain(error: BaseException, verbose: bool) -> None:
     if verbose:
         traceback.print_exception(error)
@@ -310,6 +321,7 @@ def _complain(error: BaseException, verbose: bool) -> None:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "captions": _captions,
+    "dictate": _dictate,
     "transcribe": _transcribe,
     "devices": _devices,
     "bench": _bench,

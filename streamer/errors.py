@@ -5,6 +5,7 @@
     |-- DeviceError             the microphone or PortAudio cannot be used
     |   `-- DeviceLostError          it worked, and then it was gone
     |-- ModelError              the model cannot be found, read or run
+    |-- TypingError             dictated text cannot be written where it should go
     |-- ConfigurationError      the configuration file or a variable says what no option takes
     `-- CallbackError           a callback given by the caller raised; its cause is attached
 
@@ -33,6 +34,10 @@ class DeviceLostError(DeviceError):
 
 class ModelError(StreamerError):
     """The model cannot be found, read or run."""
+
+
+class TypingError(StreamerError):
+    """Dictated text cannot be written where it should go."""
 
 
 class ConfigurationError(StreamerError):

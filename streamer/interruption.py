@@ -1,0 +1,42 @@
+"""What Ctrl-C does: what was said is still finished."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+from streamer.sources import Source
+
+INTERRUPTED = 130
+
+
+class Interruption:
+    """Turns the first Ctrl-C into the end of the sound: what was said is still finished.
+
+    A second one ends the program at once.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._previous: list[tuple[int, Any]] = []
+        self.happened = False
+
+    def __enter__(self) -> Interruption:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous.append((number, signal.signal(number, self._handle)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous:
+            signal.signal(number, handler)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self.happened:
+            # All that was said is written already; waiting for the model is what is not wanted.
+            os.write(sys.stderr.fileno(), b"\n")
+            os._exit(INTERRUPTED)
+        self.happened = True
+        self._source.stop()

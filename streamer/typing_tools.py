@@ -1,0 +1,384 @@
+"""Where dictated text goes: the focused window, the clipboard, a file, a command, stdout.
+
+No program may type into others' windows by itself; each desktop has tools that are allowed to:
+
+    X11               xdotool
+    Wayland           wtype     where the compositor lets programs type: sway, Hyprland, KDE, ...
+                      dotool    everywhere, through the kernel; knows keyboard layouts
+                      ydotool   everywhere, through the kernel; types as on a US keyboard
+    either            clipboard: wl-copy, xclip or xsel; you paste it
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from wcwidth import wcswidth
+
+from streamer.errors import TypingError
+
+TIMEOUT_S = 10.0  # for the tool to begin, and
+PER_CHARACTER_S = 0.1  # so much for each key
+KEY_DELAY_MS = 12  # between two keys
+# A character that the keyboard lacks is put on a free key for the moment, and X11 applications
+# learn of that a little late: with 12 ms some characters got lost.
+ODD_KEY_DELAY_MS = 60
+INSTALL = {"wl-copy": "wl-clipboard"}  # packages that are not called as their program is
+CLIPBOARDS = {
+    "wl-copy": ["wl-copy"],
+    "xclip": ["xclip", "-selection", "clipboard"],
+    "xsel": ["xsel", "--clipboard", "--input"],
+}
+
+
+class Target(Protocol):
+    """Somewhere text is written.
+
+    Attributes:
+        description: Completes "what you say is ...".
+        can_delete: Whether what was written can be taken back.
+    """
+
+    description: str
+    can_delete: bool
+
+    def insert(self, text: str) -> None:
+        """Write text without line breaks.
+
+        Raises:
+            TypingError: It could not be written.
+        """
+        ...
+
+    def delete(self, n_characters: int) -> None:
+        """Take back so many characters before the cursor."""
+        ...
+
+    def enter(self) -> None:
+        """Begin a new line."""
+        ...
+
+
+class Xdotool:
+    """Types on X11, whatever the layout.
+
+    The keys of the shortcut that began the dictation may still be down: they are let go meanwhile.
+    """
+
+    description = "typed into the focused window with xdotool"
+    can_delete = True
+
+    def insert(self, text: str) -> None:
+        """Type text."""
+        for (is_odd, is_capital), characters in groupby(text, _oddity):
+            part = "".join(characters)
+            delay = ["--delay", str(ODD_KEY_DELAY_MS if is_odd else KEY_DELAY_MS)]
+            if is_capital:
+                # The free key gets the small letter whatever one asks for.
+                keys = [f"shift+U{ord(letter.lower()):04X}" for letter in part]
+                _run(["xdotool", "key", "--clearmodifiers", *delay, *keys], n_keys=len(part))
+            else:
+                _run(["xdotool", "type", "--clearmodifiers", *delay, "--file", "-"], part)
+
+    def delete(self, n_characters: int) -> None:
+        """Press Backspace."""
+        repeated = ["--repeat", str(n_characters), "--delay", str(KEY_DELAY_MS)]
+        _run(["xdotool", "key", "--clearmodifiers", *repeated, "BackSpace"], n_keys=n_characters)
+
+    def enter(self) -> None:
+        """Press Enter."""
+        _run(["xdotool", "key", "--clearmodifiers", "Return"])
+
+
+class Wtype:
+    """Types on Wayland, with a keyboard of its own, whatever the layout."""
+
+    description = "typed into the focused window with wtype"
+    can_delete = True
+
+    def insert(self, text: str) -> None:
+        """Type text."""
+        _run(["wtype", "-d", str(KEY_DELAY_MS), "-"], text)
+
+    def delete(self, n_characters: int) -> None:
+        """Press Backspace."""
+        _run(["wtype", *["-k", "BackSpace"] * n_characters], n_keys=n_characters)
+
+    def enter(self) -> None:
+        """Press Enter."""
+        _run(["wtype", "-k", "Return"])
+
+
+class Dotool:
+    """Types through the kernel; the variable DOTOOL_XKB_LAYOUT tells it the layout."""
+
+    description = "typed into the focused window with dotool"
+    can_delete = True
+
+    def insert(self, text: str) -> None:
+        """Type text."""
+        _run(["dotool"], f"type {text}\n")
+
+    def delete(self, n_characters: int) -> None:
+        """Press Backspace."""
+        _run(["dotool"], "key backspace\n" * n_characters)
+
+    def enter(self) -> None:
+        """Press Enter."""
+        _run(["dotool"], "key enter\n")
+
+
+class Ydotool:
+    """Types through the kernel, as on a US keyboard. Its daemon, ydotoold, must run."""
+
+    description = "typed into the focused window with ydotool"
+    can_delete = True
+    BACKSPACE, ENTER = "14", "28"  # linux/input-event-codes.h
+
+    def insert(self, text: str) -> None:
+        """Type text."""
+        _run(["ydotool", "type", "--file", "-"], text)
+
+    def delete(self, n_characters: int) -> None:
+        """Press Backspace."""
+        self._press(self.BACKSPACE, n_characters)
+
+    def enter(self) -> None:
+        """Press Enter."""
+        self._press(self.ENTER, 1)
+
+    def _press(self, key: str, times: int) -> None:
+        _run(["ydotool", "key", *[f"{key}:1", f"{key}:0"] * times], n_keys=times)
+
+
+class Clipboard:
+    """Holds in the clipboard what was said since the program began."""
+
+    can_delete = True
+
+    def __init__(self, program: str) -> None:
+        """Use one of `CLIPBOARDS`."""
+        self.description = f"put into the clipboard with {program}"
+        self._command = CLIPBOARDS[program]
+        self._text = ""
+
+    def insert(self, text: str) -> None:
+        """Add text."""
+        self._set(self._text + text)
+
+    def delete(self, n_characters: int) -> None:
+        """Take back characters."""
+        self._set(self._text[: len(self._text) - n_characters])
+
+    def enter(self) -> None:
+        """Add a line break."""
+        self._set(self._text + "\n")
+
+    def _set(self, text: str) -> None:
+        # They stay in the background to serve the clipboard, and would keep a pipe open.
+        _run(self._command, text, keeps_running=True)
+        self._text = text
+
+
+class TextFile:
+    """Appends to a file."""
+
+    can_delete = True
+
+    def __init__(self, path: Path) -> None:
+        """Append to what is there.
+
+        Raises:
+            TypingError: The file cannot be written.
+        """
+        self.description = f"appended to {path}"
+        self._path = path
+        self.insert("")
+
+    def insert(self, text: str) -> None:
+        """Append text."""
+        try:
+            with self._path.open("a", encoding="utf-8", newline="") as file:
+                file.write(text)
+        except OSError as error:
+            raise TypingError(f"{self._path} cannot be written: {error.strerror}.") from error
+
+    def delete(self, n_characters: int) -> None:
+        """Cut off characters at the end."""
+        try:
+            with self._path.open("rb+") as file:
+                text = file.read().decode("utf-8", "surrogateescape")
+                kept = text[: max(0, len(text) - n_characters)]
+                file.truncate(len(kept.encode("utf-8", "surrogateescape")))
+        except OSError as error:
+            raise TypingError(f"{self._path} cannot be written: {error.strerror}.") from error
+
+    def enter(self) -> None:
+        """Append a line break."""
+        self.insert("\n")
+
+
+class Stream:
+    """Writes to a terminal; or lines to a pipe, where nothing can be taken back."""
+
+    def __init__(self, out: TextIO) -> None:
+        """Write to `out`."""
+        self.description = "written to stdout"
+        self.can_delete = out.isatty()
+        self._out = out
+        self._line = ""
+
+    def insert(self, text: str) -> None:
+        """Write text."""
+        self._line += text
+        self._out.write(text)
+        if not self.can_delete:
+            self.enter()
+        self._out.flush()
+
+    def delete(self, n_characters: int) -> None:
+        """Step back and blank; not beyond the beginning of the line."""
+        n_kept = max(0, len(self._line) - n_characters)
+        columns = max(0, wcswidth(self._line[n_kept:]))
+        self._line = self._line[:n_kept]
+        self._out.write("\b" * columns + " " * columns + "\b" * columns)
+        self._out.flush()
+
+    def enter(self) -> None:
+        """End the line."""
+        self._line = ""
+        self._out.write("\n")
+        self._out.flush()
+
+    def finish(self) -> None:
+        """End the last line."""
+        if self._line:
+            self.enter()
+
+
+class Command:
+    """Runs a command of the user's for each piece of text, which it finds on its stdin."""
+
+    can_delete = False
+
+    def __init__(self, command: str) -> None:
+        """Take what a shell understands."""
+        self.description = f"given to: {command}"
+        self._command = command
+
+    def insert(self, text: str) -> None:
+        """Run it with this text."""
+        done = subprocess.run(
+            self._command, shell=True, input=text, text=True, encoding="utf-8", check=False
+        )
+        if done.returncode:
+            raise TypingError(
+                f"Expected exit status 0 of {self._command!r}, found {done.returncode}."
+            )
+
+    def delete(self, n_characters: int) -> None:
+        """Cannot be done: the command has the text."""
+        raise AssertionError("A command takes nothing back.")
+
+    def enter(self) -> None:
+        """Run it with a line break."""
+        self.insert("\n")
+
+
+TYPING: dict[str, type[Target]] = {
+    "xdotool": Xdotool,
+    "wtype": Wtype,
+    "dotool": Dotool,
+    "ydotool": Ydotool,
+}
+NAMES = ("auto", *TYPING, "clipboard", "stdout")
+
+
+def target(name: str, environment: Mapping[str, str] = os.environ) -> Target:
+    """The target of one of `NAMES`.
+
+    Raises:
+        TypingError: There is no desktop, or the tool is missing; says what to install.
+    """
+    if name == "stdout":
+        return Stream(sys.stdout)
+    if name == "clipboard":
+        return Clipboard(_first_of(clipboards_for(environment), "put text into the clipboard"))
+    if name == "auto":
+        name = _first_of(tools_for(environment), "type into other windows")
+    elif shutil.which(name) is None:
+        raise TypingError(_missing([name], f"type with {name}"))
+    return TYPING[name]()
+
+
+def tools_for(environment: Mapping[str, str]) -> list[str]:
+    """Names of the tools that can type in this session, the best first."""
+    if environment.get("WAYLAND_DISPLAY"):
+        return ["wtype", "dotool", "ydotool"]
+    return ["xdotool"] if environment.get("DISPLAY") else []
+
+
+def clipboards_for(environment: Mapping[str, str]) -> list[str]:
+    """Names of the programs that can set the clipboard in this session, the best first."""
+    if environment.get("WAYLAND_DISPLAY"):
+        return ["wl-copy"]
+    return ["xclip", "xsel"] if environment.get("DISPLAY") else []
+
+
+def _oddity(character: str) -> tuple[bool, bool]:
+    """Whether a keyboard may lack a character, and whether it is a capital letter then."""
+    lower, is_odd = character.lower(), not character.isascii()
+    return is_odd, is_odd and lower != character and len(lower) == 1
+
+
+def _first_of(names: Sequence[str], purpose: str) -> str:
+    if not names:
+        raise TypingError(
+            f"Expected a desktop to {purpose}, found neither WAYLAND_DISPLAY nor DISPLAY set. "
+            "Without one: --to stdout, --file FILE or --exec COMMAND."
+        )
+    for name in names:
+        if shutil.which(name):
+            return name
+    raise TypingError(_missing(names, purpose))
+
+
+def _missing(names: Sequence[str], purpose: str) -> str:
+    package = INSTALL.get(names[0], names[0])
+    return (
+        f"Expected {' or '.join(names)} to {purpose}, found none of them. On Debian and Ubuntu: "
+        f"sudo apt install {package}. Or: --to clipboard, --to stdout."
+    )
+
+
+def _run(
+    command: Sequence[str], text: str = "", *, n_keys: int = 0, keeps_running: bool = False
+) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            input=text,
+            text=True,
+            encoding="utf-8",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if keeps_running else subprocess.PIPE,
+            timeout=TIMEOUT_S + PER_CHARACTER_S * (len(text) + n_keys),
+            check=False,
+        )
+    except FileNotFoundError:
+        raise TypingError(_missing(command[:1], f"type with {command[0]}")) from None
+    except subprocess.TimeoutExpired:
+        raise TypingError(f"{command[0]} does not answer.") from None
+    if done.returncode:
+        said = " ".join((done.stderr or "").split()) or f"exit status {done.returncode}"
+        hint = ""
+        if command[0] == "wtype":
+            hint = " GNOME does not let programs type; --to dotool or --to ydotool does it anyway."
+        raise TypingError(f"{command[0]} failed: {said.rstrip('.')}.{hint}")

@@ -1,0 +1,312 @@
+"""What is said stands where it should stand: in windows, the clipboard, files and commands."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from desktop import X11, Desktop, Wayland, needs
+
+from streamer import Event, Final, Partial, Word
+from streamer.cli import main
+from streamer.config import TextStyle
+from streamer.control import Control, send, socket_path
+from streamer.dictate_command import write
+from streamer.dictation import Dictation, Mode
+from streamer.errors import TypingError
+from streamer.typing_tools import (
+    Clipboard,
+    Command,
+    Stream,
+    Target,
+    TextFile,
+    Wtype,
+    Xdotool,
+    target,
+    tools_for,
+)
+
+ODD = 'Zürich\'s "yes" @ {a/b} -- ÄÖÜß, €5? ~^y\\z <é> 你好'
+
+
+def words_of(text: str, start_s: float) -> tuple[Word, ...]:
+    return tuple(
+        Word(word=word, start_s=start_s + i / 4, end_s=start_s + i / 4 + 0.2, confidence=0.9)
+        for i, word in enumerate(text.upper().split())
+    )
+
+
+def partial(utterance: int, stable: str, unstable: str) -> Partial:
+    start_s = 20.0 * utterance
+    text = f"{stable} {unstable}".strip().upper()
+    return Partial(
+        utterance=utterance,
+        start_s=start_s,
+        end_s=start_s + 10,
+        stable_text=stable.upper(),
+        unstable_text=unstable.upper(),
+        text=text,
+        words=words_of(text, start_s),
+    )
+
+
+def final(utterance: int, text: str) -> Final:
+    start_s = 20.0 * utterance
+    return Final(
+        utterance=utterance,
+        start_s=start_s,
+        end_s=start_s + 10,
+        text=text.upper(),
+        words=words_of(text, start_s),
+        latency_s=0.0,
+        model="scripted",
+    )
+
+
+SAID: list[Event] = [
+    partial(0, "", "DEAR ANA"),
+    partial(0, "DEAR", "ANNA COMA"),
+    final(0, "dear anna comma my street is in"),
+    partial(1, "", "TWENTY THREE"),
+    final(1, "twenty three dollars question mark"),
+    final(2, "this is wrong"),
+    final(3, "scratch that"),
+    final(4, "all caps done end caps period"),
+]
+WRITTEN = "Dear anna, my street is in $23? DONE."
+
+
+def say_into(goal: Target, mode: Mode, events: list[Event] = SAID) -> None:
+    write(events, Dictation(TextStyle(sentence_ends=False), mode=mode), goal)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@contextlib.contextmanager
+def inside(desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with desktop:
+        for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"):
+            if name in desktop.environment:
+                monkeypatch.setenv(name, desktop.environment[name])
+        yield
+
+
+@pytest.mark.parametrize("layout", ["us", "de"])
+@pytest.mark.parametrize("mode", [Mode.STABLE, Mode.LIVE])
+def test_on_x11_it_stands_in_the_window(
+    layout: str, mode: Mode, environment: pytest.MonkeyPatch
+) -> None:
+    desktop = X11(layout)
+    with inside(desktop, environment):
+        desktop.open_field()
+        goal = target("auto")
+        assert isinstance(goal, Xdotool)
+        say_into(goal, mode)
+        goal.insert(" " + ODD)
+        goal.delete(3)
+        goal.enter()
+        assert desktop.typed() == f"{WRITTEN} {ODD}"[:-3]
+
+
+@pytest.mark.parametrize("layout", ["us", "de"])
+def test_on_wayland_it_stands_in_the_window(layout: str, environment: pytest.MonkeyPatch) -> None:
+    desktop = Wayland(layout)
+    with inside(desktop, environment):
+        desktop.open_field()
+        goal = target("auto")
+        assert isinstance(goal, Wtype)
+        say_into(goal, Mode.LIVE)
+        goal.insert(" " + ODD)
+        goal.delete(3)
+        goal.enter()
+        assert desktop.typed() == f"{WRITTEN} {ODD}"[:-3]
+
+
+def test_the_clipboard_holds_it(environment: pytest.MonkeyPatch) -> None:
+    needs("xclip")
+    desktop = X11("us")
+    with inside(desktop, environment):
+        goal = target("clipboard")
+        assert isinstance(goal, Clipboard)
+        say_into(goal, Mode.LIVE)
+        goal.insert(ODD)
+        goal.enter()
+        pasted = subprocess.run(
+            ["xclip", "-selection", "clipboard", "-o"], capture_output=True, check=True
+        ).stdout.decode()
+        assert pasted == WRITTEN + ODD + "\n"
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_file_holds_it_behind_what_was_there(mode: Mode, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("Before: é ")
+    say_into(TextFile(path), mode)
+    assert path.read_text() == "Before: é " + WRITTEN
+
+
+def test_a_command_is_run_for_each_utterance(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    say_into(Command(f"cat >>'{log}'; echo ';' >>'{log}'"), Mode.FINAL)
+    assert log.read_text().split(";\n") == [
+        "Dear anna, my street is in",
+        "$23?",
+        "This is wrong",
+        "DONE.",
+        "",
+    ]
+    assert "cannot be taken back" in capsys.readouterr().err
+
+
+def test_a_pipe_gets_a_line_for_each_utterance(capsys: pytest.CaptureFixture[str]) -> None:
+    say_into(Stream(sys.stdout), Mode.FINAL, SAID[:5])
+    assert capsys.readouterr().out == "Dear anna, my street is in\n$23?\n"
+
+
+def test_what_a_failing_tool_does_not_take_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    say_into(Command("exit 3"), Mode.FINAL, SAID[:5])
+    printed = capsys.readouterr()
+    assert printed.out == "Dear anna, my street is in\n$23?\n"
+    assert "Expected exit status 0 of 'exit 3', found 3." in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_a_window_system_that_is_gone_is_told(environment: pytest.MonkeyPatch) -> None:
+    needs("xdotool")
+    environment.setenv("DISPLAY", ":999")
+    with pytest.raises(TypingError, match="xdotool failed: "):
+        target("xdotool").insert("a")
+
+
+def test_the_tool_is_that_of_the_session(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert tools_for({}) == []
+    assert tools_for({"DISPLAY": ":0"}) == ["xdotool"]
+    assert tools_for({"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"})[0] == "wtype"
+    with pytest.raises(TypingError, match="found neither WAYLAND_DISPLAY nor DISPLAY set"):
+        target("auto", {})
+    environment.setenv("PATH", str(tmp_path))
+    with pytest.raises(TypingError, match="sudo apt install xdotool"):
+        target("auto", {"DISPLAY": ":0"})
+    with pytest.raises(TypingError, match="sudo apt install wl-clipboard"):
+        target("clipboard", {"WAYLAND_DISPLAY": "wayland-0"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--replace", "my address"], "expected PHRASE=TEXT, found 'my address'"),
+        (["--replace", "a=b\nc"], "argument --replace: "),
+        (["--live", "--exec", "cat"], "--live needs somewhere"),
+        (["--to", "stdout", "--file", "x"], "not allowed with"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["dictate", *arguments])
+    assert expected in capsys.readouterr().err
+
+
+def test_orders_reach_the_dictation_that_is_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert main(["dictate", "--control", "toggle"]) == 1
+    assert "found none" in capsys.readouterr().err
+    socket_path().touch()  # left behind
+    obeyed: list[str] = []
+    with Control(lambda order: obeyed.append(order) or f"did {order}"):
+        assert socket_path().stat().st_mode & 0o077 == 0
+        assert main(["dictate", "--control", "toggle"]) == 0
+        assert capsys.readouterr().out == "did toggle\n"
+        assert send("nonsense").startswith("expected one of start, stop")
+        with pytest.raises(TypingError, match="Another dictation"), Control(str):
+            pass
+        assert send("status") == "did status"
+    assert obeyed == ["toggle", "status", "status"]
+    assert not socket_path().exists()
+
+
+class Dictating:
+    """A real `streamer dictate` on the bundled sample at the speed of speech."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
+        command = [sys.executable, "-m", "streamer", "dictate", "--sample", *arguments]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+        )
+        self._has_said = threading.Condition()
+        self.messages: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._has_said:
+                self.messages.append(line)
+                self._has_said.notify_all()
+
+    def wait_until_it_says(self, text: str) -> None:
+        with self._has_said:
+            assert self._has_said.wait_for(
+                lambda: any(text in message for message in self.messages), timeout=30
+            ), self.messages
+
+    def end(self, number: int) -> tuple[str, int]:
+        self.process.send_signal(number)
+        assert self.process.stdout is not None
+        text = self.process.stdout.read()
+        self._reader.join()
+        self.process.stdout.close()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return text, self.process.wait()
+
+
+def test_a_signal_pauses_and_what_was_said_before_it_is_written(tmp_path: Path) -> None:
+    dictating = Dictating(tmp_path, "--to", "stdout", "--replace", "good=Splendid")
+    assert dictating.process.stdout is not None
+    dictating.wait_until_it_says("Listening")
+    first = dictating.process.stdout.readline()  # once the first sentence is over
+    assert first.startswith("Splendid morning")
+    dictating.process.send_signal(signal.SIGUSR1)
+    dictating.wait_until_it_says("Paused.")
+    rest, status = dictating.end(signal.SIGINT)
+    assert status == 130
+    assert "meeting" not in rest  # the last sentence of the sample
+
+
+def test_a_paused_one_begins_when_told_to(tmp_path: Path) -> None:
+    dictating = Dictating(tmp_path, "--paused", "--file", str(tmp_path / "notes"))
+    dictating.wait_until_it_says("Paused.")
+    done = subprocess.run(
+        [sys.executable, "-m", "streamer", "dictate", "--control", "start"],
+        capture_output=True,
+        text=True,
+        env=dictating.environment,
+        check=True,
+    )
+    assert done.stdout == "listening\n"
+    dictating.wait_until_it_says("Listening.")
+    _, status = dictating.end(signal.SIGTERM)
+    assert status == 130
+    assert not socket_path().exists() or socket_path().parent != tmp_path
