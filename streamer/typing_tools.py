@@ -30,6 +30,9 @@ KEY_DELAY_MS = 12  # between two keys
 # A character that the keyboard lacks is put on a free key for the moment, and X11 applications
 # learn of that a little late: with 12 ms some characters got lost.
 ODD_KEY_DELAY_MS = 60
+# Each call of wtype plugs in a keyboard, and applications take their time to notice: without a
+# pause before and after, first and last keys got lost.
+SETTLE_MS = 100
 INSTALL = {"wl-copy": "wl-clipboard"}  # packages that are not called as their program is
 CLIPBOARDS = {
     "wl-copy": ["wl-copy"],
@@ -105,15 +108,20 @@ class Wtype:
 
     def insert(self, text: str) -> None:
         """Type text."""
-        _run(["wtype", "-d", str(KEY_DELAY_MS), "-"], text)
+        self._wtype("-", text=text)
 
     def delete(self, n_characters: int) -> None:
         """Press Backspace."""
-        _run(["wtype", *["-k", "BackSpace"] * n_characters], n_keys=n_characters)
+        self._wtype(*["-k", "BackSpace"] * n_characters)
 
     def enter(self) -> None:
         """Press Enter."""
-        _run(["wtype", "-k", "Return"])
+        self._wtype("-k", "Return")
+
+    def _wtype(self, *keys: str, text: str = "") -> None:
+        settle = ["-s", str(SETTLE_MS)]
+        command = ["wtype", *settle, "-d", str(KEY_DELAY_MS), *keys, *settle]
+        _run(command, text, n_keys=len(keys))
 
 
 class Dotool:
