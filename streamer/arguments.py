@@ -39,6 +39,12 @@ def parser() -> argparse.ArgumentParser:
         description="Live captions: what is being said as a line that is rewritten, what was said "
         "above it. On a pipe only finished utterances, one a line, or every event as JSON.",
     )
+    captions.add_argument(
+        "--large",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="large letters, for reading from a distance; default: no",
+    )
     captions.set_defaults(command="captions", shows_partials=sys.stdout.isatty())
 
     _add_dictate(commands)

@@ -1,53 +1,236 @@
-"""Captions on a terminal: the current utterance as a line that is rewritten, finals above it."""
+"""Captions on a terminal: finals that scroll by, and below them what is being said and a status.
+
+Finals are ordinary lines: they stay in the scrollback, and the terminal wraps them. The last rows
+are rewritten in place, all at once, and only when they change.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
 from wcwidth import wcswidth, wcwidth
 
 from streamer.config import BEHIND_S
-from streamer.events import AudioDropped, DeviceLost, DeviceRestored, Event, Final, Lagging, Partial
+from streamer.events import (
+    AudioDropped,
+    DeviceLost,
+    DeviceRestored,
+    Event,
+    Final,
+    Lagging,
+    Partial,
+    Word,
+)
 
-CLEAR_LINE = "\r\x1b[2K"
-DIM, NORMAL = "\x1b[2m", "\x1b[22m"
+DIM, UNDERLINE, BOLD, PLAIN = "\x1b[2m", "\x1b[4m", "\x1b[1m", "\x1b[0m"
+CLEAR_BELOW, CLEAR_ALL = "\x1b[J", "\x1b[2J\x1b[H"
+# Between these a terminal that knows them shows nothing half drawn; others ignore them.
+BEGIN_FRAME, END_FRAME = "\x1b[?2026h", "\x1b[?2026l"
+UNSURE = 0.7  # words of less confidence are underlined
+USUAL_SIZE = (80, 24)
+BARS, QUIETEST_DB, DB_PER_BAR = "▁▂▃▄▅▆▇█", -62.0, 7.0
+
+Span = tuple[str, str]  # a text, and how it is drawn: escape sequences
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the terminal: its text, and the same with escape sequences."""
+
+    text: str
+    drawn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the last row says.
+
+    Attributes:
+        state: What is going on, if it is not listening.
+        levels_db: The newest levels of the sound, in dB of full scale.
+        device: Where it comes from.
+        model: What recognises it.
+        latency_s: How long after its end the last utterance was final.
+        lag_s: How far the model is behind, if it is.
+        keys: What keys do.
+    """
+
+    state: str
+    levels_db: tuple[float, ...]
+    device: str
+    model: str = ""
+    latency_s: float | None = None
+    lag_s: float | None = None
+    keys: str = ""
+
+    def text(self, columns: int) -> str:
+        """As much of it as fits into so many columns, the most important first."""
+        parts = [self.state, self.device, self.model]
+        if self.lag_s is not None:
+            parts.insert(1, f"{self.lag_s:.1f} s behind")
+        if self.latency_s is not None:
+            parts.append(f"{self.latency_s:.1f} s")
+        text = "".join(_bar(db) for db in self.levels_db)
+        for part in filter(None, parts):
+            longer = f"{text}{' · ' if text.strip(BARS) else ' '}{part}"
+            if wcswidth(longer) <= columns:
+                text = longer
+        n_free = columns - wcswidth(text) - wcswidth(self.keys)
+        return text + " " * n_free + self.keys if self.keys and n_free >= 2 else text
+
+
+class LiveRegion:
+    """The last rows of a terminal, which can be rewritten."""
+
+    def __init__(self, terminal: TextIO, size: Callable[[], tuple[int, int]]) -> None:
+        """Draw on `terminal`, whose columns and lines `size` tells."""
+        self._terminal = terminal
+        self._size = size
+        self._rows: list[Row] = []
+        self._columns = 0
+
+    def draw(self, rows: Sequence[Row], above: str = "") -> None:
+        """Replace the rows, and print whole lines above them."""
+        columns, lines = self._size()
+        rows = list(rows)[-max(1, lines - 1) :]
+        if not above and rows == self._rows and columns == self._columns:
+            return
+        self._terminal.write(
+            BEGIN_FRAME
+            + self._to_first_row(columns)
+            + above
+            + "\n".join(row.drawn for row in rows)
+            + END_FRAME
+        )
+        self._terminal.flush()
+        self._rows, self._columns = rows, columns
+
+    def clear_screen(self) -> None:
+        """Clear all that is seen; the scrollback stays."""
+        rows, self._rows = self._rows, []
+        self._terminal.write(CLEAR_ALL)
+        self.draw(rows)
+
+    def _to_first_row(self, columns: int) -> str:
+        """Go to the first row and clear from there on.
+
+        A terminal that became narrower has wrapped the rows.
+        """
+        n_rows = sum(max(1, -(-wcswidth(row.text) // max(1, columns))) for row in self._rows)
+        up = f"\x1b[{n_rows - 1}A" if n_rows > 1 else ""
+        return f"\r{up}{CLEAR_BELOW}" if self._rows else ""
 
 
 class CaptionWriter:
-    """Draws events on a terminal. What will not change any more is bright, the rest is dim."""
+    """Draws events on a terminal.
 
-    def __init__(self, terminal: TextIO, columns: int | None = None) -> None:
-        """Draw on `terminal`; its width is asked for each time unless given."""
+    What will not change any more is bright, the rest is dim; of what the model is not sure of is
+    underlined. A terminal that cannot rewrite gets the finals alone, `NO_COLOR` takes the looks.
+    """
+
+    def __init__(
+        self,
+        terminal: TextIO,
+        *,
+        size: Callable[[], tuple[int, int]] | None = None,
+        enlarge: Callable[[str, int], str] | None = None,
+    ) -> None:
+        """Draw on `terminal`.
+
+        Args:
+            terminal: Where to draw.
+            size: Tells columns and lines; the terminal's own if not given.
+            enlarge: Makes large letters of a text, so many columns wide; lines end in a line break.
+        """
         self._terminal = terminal
-        self._columns = columns
+        self._size = size or (lambda: _size_of(terminal))
+        self._region = LiveRegion(terminal, self._size)
+        self._enlarge = enlarge
         self._has_colour = "NO_COLOR" not in os.environ
         self._can_rewrite = os.environ.get("TERM", "") != "dumb"
+        self._partial: Partial | None = None
+        self._status: Status | None = None
 
     def write(self, event: Event) -> None:
         """Draw an event, if it is one to be seen."""
-        if isinstance(event, Partial) and self._can_rewrite:
-            self._put(CLEAR_LINE + self._one_line(event))
+        if isinstance(event, Partial):
+            self._partial = event
+            self._draw()
         elif isinstance(event, Final):
-            self._put(self._cleared() + (event.text + "\n" if event.text else ""))
+            self._partial = None
+            self._draw(self._final(event) if event.text else "")
         elif text := notice(event):
-            self._put(f"{self._cleared()}[{text}]\n")
+            self.note(f"[{text}]")
 
-    def _cleared(self) -> str:
-        return CLEAR_LINE if self._can_rewrite else ""
+    def note(self, text: str) -> None:
+        """Print a line of our own above what is being said."""
+        self._draw(text + "\n")
 
-    def _one_line(self, event: Partial) -> str:
-        """The end of the text, as much as one line holds: it must not wrap to be rewritten."""
-        columns = self._columns or shutil.get_terminal_size().columns
-        text = _end_of(event.text, columns - 1)
-        n_dim = min(len(event.unstable_text), len(text))
-        bright, dim = text[: len(text) - n_dim], text[len(text) - n_dim :]
-        return bright + (f"{DIM}{dim}{NORMAL}" if dim and self._has_colour else dim)
+    def mark(self, text: str) -> None:
+        """Print a mark of the user's."""
+        self.note(text)
 
-    def _put(self, text: str) -> None:
-        self._terminal.write(text)
-        self._terminal.flush()
+    def show(self, status: Status) -> None:
+        """Show the status as it is now."""
+        self._status = status
+        self._draw()
+
+    def clear(self) -> None:
+        """Clear the screen."""
+        if self._can_rewrite:
+            self._region.clear_screen()
+
+    def close(self) -> None:
+        """Leave only what is final."""
+        self._status = self._partial = None
+        self._draw()
+
+    def _draw(self, above: str = "") -> None:
+        if not self._can_rewrite:
+            self._terminal.write(above)
+            self._terminal.flush()
+            return
+        columns, _ = self._size()
+        rows = self._partial_rows(columns - 1) if self._partial else []
+        if self._status:
+            text = self._status.text(columns - 1)
+            rows.append(Row(text, self._look(text, DIM)))
+        self._region.draw(rows, above)
+
+    def _final(self, event: Final) -> str:
+        if self._enlarge:
+            return self._enlarge(event.text, self._size()[0]) + "\n"
+        spans = [(word.word, UNDERLINE if _is_unsure(word) else "") for word in event.words]
+        if " ".join(text for text, _ in spans) != event.text:
+            return event.text + "\n"
+        return " ".join(self._look(*span) for span in spans) + "\n"
+
+    def _partial_rows(self, columns: int) -> list[Row]:
+        partial = self._partial
+        assert partial is not None
+        if self._enlarge:
+            large = self._enlarge(partial.text, columns)
+            return [Row(line, self._look(line, DIM)) for line in large.splitlines()]
+        n_stable = len(partial.stable_text.split())
+        words = partial.text.split()
+        known = partial.words if len(partial.words) == len(words) else (None,) * len(words)
+        spans = [
+            (text, DIM * (i >= n_stable) + UNDERLINE * (word is not None and _is_unsure(word)))
+            for i, (text, word) in enumerate(zip(words, known, strict=True))
+        ]
+        return [
+            Row(
+                " ".join(text for text, _ in line),
+                " ".join(self._look(*span) for span in line),
+            )
+            for line in _wrapped(spans, columns)
+        ]
+
+    def _look(self, text: str, look: str) -> str:
+        return f"{look}{text}{PLAIN}" if look and text and self._has_colour else text
 
 
 def notice(event: Event) -> str | None:
@@ -65,13 +248,52 @@ def notice(event: Event) -> str | None:
     return None
 
 
-def _end_of(text: str, columns: int) -> str:
-    """As much of the end of `text` as fits into so many columns, with an ellipsis before it."""
-    if max(0, wcswidth(text)) <= columns:
-        return text
-    width = 1
-    for at in range(len(text) - 1, -1, -1):
-        width += max(0, wcwidth(text[at]))
-        if width > columns:
-            return "…" + text[at + 1 :]
-    return text
+def large_letters(text: str, columns: int) -> str:
+    """The text in letters that are six rows high, wrapped at words."""
+    from pyfiglet import Figlet
+
+    rendered: str = Figlet(font="standard", width=columns).renderText(text)
+    return "\n".join(line.rstrip() for line in rendered.rstrip().splitlines()) + "\n"
+
+
+def _is_unsure(word: Word) -> bool:
+    return word.confidence < UNSURE
+
+
+def _wrapped(spans: Sequence[Span], columns: int) -> list[list[Span]]:
+    """Lines of words; a word that is wider than a line is broken."""
+    lines: list[list[Span]] = [[]]
+    n_free = columns
+    for text, look in spans:
+        for part in _parts(text, columns):
+            width = wcswidth(part)
+            if lines[-1] and width + 1 > n_free:
+                lines.append([])
+                n_free = columns
+            n_free -= width + bool(lines[-1])
+            lines[-1].append((part, look))
+    return lines
+
+
+def _parts(word: str, columns: int) -> list[str]:
+    parts, width = [""], 0
+    for character in word:
+        width += max(0, wcwidth(character))
+        if width > columns and parts[-1]:
+            parts.append("")
+            width = max(0, wcwidth(character))
+        parts[-1] += character
+    return parts
+
+
+def _bar(db: float) -> str:
+    return BARS[min(max(0, round((db - QUIETEST_DB) / DB_PER_BAR)), len(BARS) - 1)]
+
+
+def _size_of(terminal: TextIO) -> tuple[int, int]:
+    try:
+        columns, lines = os.get_terminal_size(terminal.fileno())
+    except (OSError, ValueError):
+        columns, lines = USUAL_SIZE
+    # A terminal that does not know its size says 0.
+    return columns or USUAL_SIZE[0], lines or USUAL_SIZE[1]

@@ -114,21 +114,20 @@ def sample_path() -> Path:
 
 
 def _captions(options: argparse.Namespace) -> int:
+    from streamer import captions_command
+
     source = _live_source(options)
     transcriber = Transcriber(source, model=options.model, settings=settings_of(options))
-    with Interruption(source) as interruption, Outputs(options) as outputs, transcriber:
-        what = "the bundled sample" if options.sample else source.name
-        if not interruption.happened:
-            say(
-                f"Listening to {what}; the first words take a while, the model is loading. "
-                "Ctrl-C ends."
-            )
-            _hint_at_better_model(options)
-        for event in transcriber:
-            outputs.write(event)
+    with Outputs(options) as outputs:
+        name = "the bundled sample" if options.sample else source.name
+        say(
+            f"Listening to {name}; the first words take a while, the model is loading. Ctrl-C ends."
+        )
+        _hint_at_better_model(options)
+        status = captions_command.show(transcriber, source, outputs, name)
     if outputs.has_failed:  # Ctrl-C is how captions end; that not everything is saved is news.
         return FAILED
-    return INTERRUPTED if interruption.happened else 0
+    return status
 
 
 def _dictate(options: argparse.Namespace) -> int:

@@ -60,6 +60,11 @@ class EventQueue:
                 self._changed.wait(0.5)
             return self._take()
 
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until `get` would not, or so long; returns whether it would not."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._events) or self._is_closed, timeout_s)
+
     def poll(self, wake: Callable[[], None]) -> tuple[bool, Event | None]:
         """As `get`, but instead of waiting returns (False, None) and calls `wake` later.
 

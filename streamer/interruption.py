@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -19,8 +20,10 @@ class Interruption:
     A second one ends the program at once.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, before_exit: Callable[[], object] = lambda: None) -> None:
+        """Stop `source`; the second time call `before_exit` and end."""
         self._source = source
+        self._before_exit = before_exit
         self._previous: list[tuple[int, Any]] = []
         self.happened = False
 
@@ -36,6 +39,7 @@ class Interruption:
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self.happened:
             # All that was said is written already; waiting for the model is what is not wanted.
+            self._before_exit()
             os.write(sys.stderr.fileno(), b"\n")
             os._exit(INTERRUPTED)
         self.happened = True

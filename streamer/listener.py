@@ -74,6 +74,11 @@ class Listener:
         return self._vad.frame_length
 
     @property
+    def level_db(self) -> float:
+        """How loud it is now, in dB of full scale."""
+        return self._vad.level_db
+
+    @property
     def captured(self) -> int:
         """Where the sound has got to, lost samples included."""
         return self.ring.stop

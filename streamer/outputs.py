@@ -6,11 +6,12 @@ import argparse
 import contextlib
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
 from streamer.arguments import style_of, target_of
-from streamer.captions import CaptionWriter, notice
+from streamer.captions import CaptionWriter, large_letters, notice
 from streamer.events import Event
 from streamer.writers import Writer, format_of, readable, writer_for
 
@@ -31,13 +32,30 @@ class Outputs:
         self._has_several = len(getattr(options, "paths", [])) > 1
         self._save_file: TextIO | None = None
         self._draws_captions = options.format == "text" and sys.stdout.isatty()
+        self.screen = self._screen() if self._draws_captions else None
         self._main: Writer | None = None
         self._save: Writer | None = None
 
     def __enter__(self) -> Outputs:
+        if self.screen is not None:
+            _screens.append(self.screen)
         return self
 
+    def _screen(self) -> CaptionWriter:
+        enlarge = large_letters if getattr(self._options, "large", False) else None
+        return CaptionWriter(sys.stdout, enlarge=enlarge)
+
+    def mark(self, at_s: float) -> None:
+        """Mark a place, on the screen and where the format of the file has a place for it."""
+        text = f"--- {timedelta(seconds=int(at_s))} ---"
+        for writer in (self._save, self._main or self.screen):
+            if writer is not None:
+                writer.mark(text)
+
     def __exit__(self, *_: object) -> None:
+        if self.screen is not None:
+            _screens.remove(self.screen)
+            self.screen.close()
         self._files.close()
         self._save_files.close()
 
@@ -52,11 +70,14 @@ class Outputs:
         A full disk ends the saving, not the captions.
         """
         source = _printable(path) if path and self._has_several else None
+        self._save_event(event, source)  # Whatever ends the program, what was shown is saved.
         if self._main is None:
             self._main = self._main_writer(path, source)
         self._main.write(event)
         if not self._draws_captions and (text := notice(event)):
             say(text)  # Most formats have no place for it.
+
+    def _save_event(self, event: Event, source: str | None) -> None:
         if self._options.save is None or self.has_failed:
             return
         try:
@@ -81,15 +102,22 @@ class Outputs:
             file = self._create(target, self._files)
             return writer_for(options.format, file, source, self._style)
         if self._draws_captions:
-            return readable(CaptionWriter(sys.stdout), self._style)
+            assert self.screen is not None
+            return readable(self.screen, self._style)
         return writer_for(options.format, sys.stdout, source, self._style)
 
     def _create(self, path: Path, files: contextlib.ExitStack) -> TextIO:
         return files.enter_context(path.open("w", encoding="utf-8"))
 
 
+_screens: list[CaptionWriter] = []  # what is being drawn on, at most one
+
+
 def say(message: str) -> None:
-    """Tell the user something, on stderr."""
+    """Tell the user something, on stderr; on a terminal above what is being drawn there."""
+    if _screens and sys.stderr.isatty():
+        _screens[-1].note(f"streamer: {message}")
+        return
     print(f"streamer: {message}", file=sys.stderr, flush=True)
 
 

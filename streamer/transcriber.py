@@ -228,6 +228,16 @@ class Transcriber:
         """Whether `pause` was called, and no `resume` since."""
         return self._n_until_pause is not None
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether the model is not there yet; the sound is kept meanwhile."""
+        return self._recogniser is None
+
+    @property
+    def level_db(self) -> float:
+        """How loud it is now, in dB of full scale."""
+        return self._listener.level_db
+
     def statistics(self) -> Statistics:
         """What became of the sound so far."""
         with self._changed:
@@ -271,6 +281,21 @@ class Transcriber:
         self._begin_reading()
         while (event := self._events.get()) is not None:
             yield event
+        self._join()
+
+    def ticking(self, every_s: float) -> Iterator[Event | None]:
+        """Every event until the end, and None whenever none has come for so long.
+
+        For a reader that has other things to do in between, as to show how loud it is.
+        """
+        self._begin_reading()
+        while True:
+            if not self._events.wait(every_s):
+                yield None
+            elif (event := self._events.get()) is None:
+                break
+            else:
+                yield event
         self._join()
 
     async def __aiter__(self) -> AsyncIterator[Event]:

@@ -38,6 +38,11 @@ class Vad:
         self._smoothed_db = SILENCE_DB
 
     @property
+    def level_db(self) -> float:
+        """The smoothed level of the newest frames, in dB of full scale."""
+        return self._smoothed_db
+
+    @property
     def noise_floor_db(self) -> float:
         """The level of the background, in dB of full scale."""
         return min(self._levels)

@@ -23,6 +23,10 @@ class Writer(Protocol):
         """Write one event, if the format has a place for it."""
         ...
 
+    def mark(self, text: str) -> None:
+        """Write a mark of the user's, if the format has a place for it."""
+        ...
+
 
 class TextWriter:
     """One line for each final that has words."""
@@ -35,6 +39,11 @@ class TextWriter:
         if isinstance(event, Final) and event.text:
             self._out.write(event.text + "\n")
             self._out.flush()
+
+    def mark(self, text: str) -> None:
+        """Write it as a line."""
+        self._out.write(text + "\n")
+        self._out.flush()
 
 
 class JsonlWriter:
@@ -49,6 +58,9 @@ class JsonlWriter:
         line = json.dumps(self._source | to_json(event), ensure_ascii=False)
         self._out.write(line + "\n")
         self._out.flush()
+
+    def mark(self, text: str) -> None:
+        """Write nothing: every line is an event."""
 
 
 class SrtWriter:
@@ -67,6 +79,9 @@ class SrtWriter:
                 self._out.write(srt(self._n_cues, cue))
             self._out.flush()
 
+    def mark(self, text: str) -> None:
+        """Write nothing: there are no comments."""
+
 
 class VttWriter:
     """WebVTT subtitles."""
@@ -84,6 +99,11 @@ class VttWriter:
                 self._out.write(vtt(cue))
             self._out.flush()
 
+    def mark(self, text: str) -> None:
+        """Write a comment."""
+        self._out.write(f"NOTE {text.replace('--', '').strip('- ')}\n\n")
+        self._out.flush()
+
 
 class ReadableWriter:
     """Formats events before another writer writes them."""
@@ -95,6 +115,10 @@ class ReadableWriter:
     def write(self, event: Event) -> None:
         """Write an event as it is read."""
         self._writer.write(self._formatter.push(event))
+
+    def mark(self, text: str) -> None:
+        """Write a mark as it is."""
+        self._writer.mark(text)
 
 
 def writer_for(

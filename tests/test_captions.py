@@ -1,10 +1,27 @@
-"""Captions, as the exact characters that a terminal gets."""
+"""Captions: the exact characters that a terminal gets, and the screen that they make."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
+import os
+import pty
+import random
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
 
+import pyte
 import pytest
+import srt
 from wcwidth import wcswidth
 
 from streamer import (
@@ -17,11 +34,14 @@ from streamer import (
     Lagging,
     Partial,
     SpeechStarted,
+    Word,
 )
-from streamer.captions import CaptionWriter
+from streamer.captions import CaptionWriter, Status, large_letters
 from streamer.events import Statistics
 
-CLEAR = "\r\x1b[2K"
+BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
+FIRST = "\r\x1b[J"  # to the beginning of the only row, and clear
+STATUS = Status(state="", levels_db=(-90.0, -34.0, 0.0), device="USB", keys="q quit")
 
 
 @pytest.fixture(autouse=True)
@@ -30,126 +50,340 @@ def _a_usual_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
-def partial(stable: str, unstable: str) -> Partial:
+def words_of(text: str, unsure: str = "") -> tuple[Word, ...]:
+    return tuple(
+        Word(word=word, start_s=0.0, end_s=0.1, confidence=0.3 if word == unsure else 0.9)
+        for word in text.split()
+    )
+
+
+def partial(stable: str, unstable: str, unsure: str = "") -> Partial:
+    text = f"{stable} {unstable}".strip()
     return Partial(
         utterance=0,
         start_s=0.0,
         end_s=1.0,
         stable_text=stable,
         unstable_text=unstable,
-        text=f"{stable} {unstable}".strip(),
+        text=text,
+        words=words_of(text, unsure),
     )
 
 
-def final(text: str) -> Final:
+def final(text: str, unsure: str = "") -> Final:
     return Final(
-        utterance=0, start_s=0.0, end_s=1.0, text=text, words=(), latency_s=0.0, model="test"
+        utterance=0,
+        start_s=0.0,
+        end_s=1.0,
+        text=text,
+        words=words_of(text, unsure),
+        latency_s=0.0,
+        model="test",
     )
 
 
-def drawn(*events: Event, columns: int | None = 80) -> str:
+def frames(*events: Event | Status, columns: int = 80, lines: int = 24) -> list[str]:
+    """What each event draws, without the marks around a frame."""
     terminal = io.StringIO()
-    writer = CaptionWriter(terminal, columns)
+    writer = CaptionWriter(terminal, size=lambda: (columns, lines))
+    found = []
     for event in events:
-        writer.write(event)
-    return terminal.getvalue()
+        terminal.seek(0)
+        terminal.truncate()
+        writer.show(event) if isinstance(event, Status) else writer.write(event)
+        drawn = terminal.getvalue()
+        if drawn:
+            assert drawn.startswith(BEGIN)
+            assert drawn.endswith(END)
+        found.append(drawn.removeprefix(BEGIN).removesuffix(END))
+    return found
 
 
-def test_a_partial_rewrites_the_line_with_the_unstable_part_dim() -> None:
-    assert drawn(partial("GOOD", "MORN")) == f"{CLEAR}GOOD \x1b[2mMORN\x1b[22m"
+def test_stable_text_is_bright_and_the_rest_is_dim() -> None:
+    assert frames(partial("GOOD", "MORN")) == ["GOOD \x1b[2mMORN\x1b[0m"]
+    assert frames(partial("GOOD", "")) == ["GOOD"]
+    assert frames(partial("", "GOOD")) == ["\x1b[2mGOOD\x1b[0m"]
 
 
-def test_stable_text_is_bright_and_unstable_text_is_dim() -> None:
-    assert drawn(partial("GOOD", "")) == f"{CLEAR}GOOD"
-    assert drawn(partial("", "GOOD")) == f"{CLEAR}\x1b[2mGOOD\x1b[22m"
+def test_what_the_model_is_not_sure_of_is_underlined() -> None:
+    assert frames(partial("GOOD", "MORN", "MORN")) == ["GOOD \x1b[2m\x1b[4mMORN\x1b[0m"]
+    assert frames(final("GOOD MORNING", "GOOD")) == ["\x1b[4mGOOD\x1b[0m MORNING\n"]
 
 
 def test_a_final_takes_the_place_of_its_partials_and_begins_a_new_line() -> None:
-    assert drawn(partial("GOOD", ""), final("GOOD MORNING")) == (
-        f"{CLEAR}GOOD{CLEAR}GOOD MORNING\n"
-    )
+    assert frames(partial("GOOD", ""), final("GOOD MORNING"), partial("AND", "")) == [
+        "GOOD",
+        f"{FIRST}GOOD MORNING\n",
+        "AND",
+    ]
 
 
 def test_an_empty_final_only_clears_the_line() -> None:
-    assert drawn(partial("", "UH"), final("")) == f"{CLEAR}\x1b[2mUH\x1b[22m{CLEAR}"
+    assert frames(partial("", "UH"), final("")) == ["\x1b[2mUH\x1b[0m", FIRST]
 
 
-def test_a_long_final_may_wrap() -> None:
-    assert drawn(final("A" * 100), columns=20) == f"{CLEAR}{'A' * 100}\n"
+def test_a_long_final_is_left_to_the_terminal_to_wrap() -> None:
+    assert frames(final("A " * 60 + "A"), columns=20) == ["A " * 60 + "A\n"]
 
 
-def test_of_a_long_partial_the_end_is_shown_on_one_line() -> None:
-    assert drawn(partial("ONE TWO THREE", "FOUR"), columns=12) == (
-        f"{CLEAR}…THREE \x1b[2mFOUR\x1b[22m"
+def test_the_same_frame_is_not_drawn_again() -> None:
+    assert frames(partial("GOOD", ""), partial("GOOD", ""), STATUS, STATUS)[1::2] == ["", ""]
+
+
+def test_a_long_partial_is_wrapped_at_words_above_the_status() -> None:
+    status = "▁▅█ USB     q quit"
+    first, second = frames(STATUS, partial("ONE TWO THREE", "FOUR"), columns=19)
+    assert first == f"\x1b[2m{status}\x1b[0m"
+    assert second == f"{FIRST}ONE TWO THREE \x1b[2mFOUR\x1b[0m\n\x1b[2m{status}\x1b[0m"
+    wrapped = frames(STATUS, partial("ONE TWO THREE", "FOUR"), columns=12)[1]
+    assert wrapped == f"{FIRST}ONE TWO\nTHREE \x1b[2mFOUR\x1b[0m\n\x1b[2m▁▅█ USB\x1b[0m"
+
+
+def test_of_a_partial_higher_than_the_screen_the_end_is_shown() -> None:
+    drawn = frames(STATUS, partial("A1 A2 A3 A4 A5", ""), columns=8, lines=4)[1]
+    assert drawn.split("\n")[:2] == [f"{FIRST}A3 A4", "A5"]
+
+
+def test_the_status_gives_up_its_least_important_parts_first() -> None:
+    status = Status(
+        state="paused",
+        levels_db=(-90.0,),
+        device="USB",
+        model="starter",
+        latency_s=0.52,
+        lag_s=2.34,
+        keys="q quit",
     )
+    assert status.text(60) == ("▁ paused · 2.3 s behind · USB · starter · 0.5 s       q quit")
+    assert status.text(48) == "▁ paused · 2.3 s behind · USB · starter · 0.5 s"
+    assert status.text(12) == "▁ paused"
+    assert all(wcswidth(status.text(columns)) <= columns for columns in range(1, 90))
 
 
-def test_a_line_that_just_fits_is_shown_whole() -> None:
-    assert drawn(partial("ONE TWO", ""), columns=8) == f"{CLEAR}ONE TWO"
-    assert drawn(partial("ONE TWO", ""), columns=7) == f"{CLEAR}…E TWO"
-
-
-def test_when_only_unstable_text_fits_all_of_it_is_dim() -> None:
-    assert drawn(partial("ONE", "TWO THREE"), columns=7) == f"{CLEAR}\x1b[2m…THREE\x1b[22m"
-
-
-@pytest.mark.parametrize("columns", range(4, 16))
-def test_wide_characters_take_two_columns(columns: int) -> None:
-    shown = drawn(partial("日本語の字幕", ""), columns=columns).removeprefix(CLEAR)
-    assert wcswidth(shown) <= columns - 1
-    assert "日本語の字幕".endswith(shown.removeprefix("…"))
-    assert len(shown) >= (columns - 2) // 2
-
-
-def test_combining_characters_take_none() -> None:
-    text = "e\u0301" * 5
-    assert drawn(partial(text, ""), columns=6) == CLEAR + text
-
-
-def test_the_width_is_asked_for_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "7")
-    terminal = io.StringIO()
-    writer = CaptionWriter(terminal)
-    writer.write(partial("ONE TWO", ""))
-    monkeypatch.setenv("COLUMNS", "30")
-    writer.write(partial("ONE TWO", ""))
-    assert terminal.getvalue() == f"{CLEAR}…E TWO{CLEAR}ONE TWO"
-
-
-def test_no_color_draws_no_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_draws_no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    assert drawn(partial("GOOD", "MORN")) == f"{CLEAR}GOOD MORN"
+    assert frames(partial("GOOD", "MORN", "MORN")) == ["GOOD MORN"]
+    assert frames(final("GOOD", "GOOD")) == ["GOOD\n"]
 
 
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    lost = AudioDropped(start_s=0.0, duration_s=1.25, reason="overflow")
-    assert drawn(partial("GOOD", ""), final("GOOD"), final(""), lost) == (
-        "GOOD\n[1.2 s of sound lost: overflow]\n"
-    )
+    terminal = io.StringIO()
+    writer = CaptionWriter(terminal)
+    writer.show(STATUS)
+    for event in (
+        partial("GOOD", ""),
+        final("GOOD"),
+        final(""),
+        AudioDropped(start_s=0.0, duration_s=1.25, reason="overflow"),
+    ):
+        writer.write(event)
+    writer.clear()
+    writer.close()
+    assert terminal.getvalue() == "GOOD\n[1.2 s of sound lost: overflow]\n"
 
 
-def test_lost_sound_is_said_on_a_line_of_its_own() -> None:
-    lost = AudioDropped(start_s=0.0, duration_s=2.0, reason="the model does not keep up")
-    assert drawn(partial("GOOD", ""), lost) == (
-        f"{CLEAR}GOOD{CLEAR}[2.0 s of sound lost: the model does not keep up]\n"
-    )
-
-
-def test_a_lost_device_is_said_on_a_line_of_its_own() -> None:
-    assert drawn(DeviceLost(device="USB", at_s=1.0)) == (
-        f"{CLEAR}[the microphone is gone (USB); waiting until it is back]\n"
-    )
-    assert drawn(DeviceRestored(device="Other", at_s=2.0)) == (
-        f"{CLEAR}[the microphone is back (Other)]\n"
-    )
-
-
-def test_falling_behind_and_catching_up_are_said_in_plain_words() -> None:
-    events = [Lagging(lag_s=2.345, rtf=1.3), Lagging(lag_s=0.2, rtf=0.5)]
-    behind = "2.3 s behind: the model is slower than speech on this machine"
-    assert drawn(*events) == f"{CLEAR}[{behind}]\n{CLEAR}[caught up]\n"
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            AudioDropped(start_s=0.0, duration_s=2.0, reason="the model does not keep up"),
+            "2.0 s of sound lost: the model does not keep up",
+        ),
+        (
+            DeviceLost(device="USB", at_s=1.0),
+            "the microphone is gone (USB); waiting until it is back",
+        ),
+        (DeviceRestored(device="Other", at_s=2.0), "the microphone is back (Other)"),
+        (
+            Lagging(lag_s=2.345, rtf=1.3),
+            "2.3 s behind: the model is slower than speech on this machine",
+        ),
+        (Lagging(lag_s=0.2, rtf=0.5), "caught up"),
+    ],
+)
+def test_news_stand_on_a_line_of_their_own_above_what_is_being_said(
+    event: Event, line: str
+) -> None:
+    assert frames(partial("GOOD", ""), event)[1] == f"{FIRST}[{line}]\nGOOD"
 
 
 def test_what_is_not_to_be_seen_draws_nothing() -> None:
-    assert drawn(SpeechStarted(utterance=0, start_s=0.0), Closed(statistics=Statistics())) == ""
+    assert frames(SpeechStarted(utterance=0, start_s=0.0), Closed(statistics=Statistics())) == [
+        "",
+        "",
+    ]
+
+
+class Screen:
+    """A terminal that wraps what was written when it becomes narrower, as most do."""
+
+    def __init__(self, columns: int, lines: int) -> None:
+        self.columns, self.lines = columns, lines
+        self._written = ""
+        self.writer = CaptionWriter(self, size=lambda: (self.columns, self.lines))  # type: ignore[arg-type]
+        self._screen = pyte.HistoryScreen(columns, lines, history=1000)
+        self._stream = pyte.Stream(self._screen)
+        self._screen.set_mode(pyte.modes.LNM)  # line breaks go to the first column
+
+    def write(self, text: str) -> None:
+        self._stream.feed(text.replace(BEGIN, "").replace(END, ""))
+
+    def flush(self) -> None:
+        pass
+
+    def narrow(self, columns: int) -> None:
+        """Wrap the rows that are too long, and leave the cursor behind the same character."""
+        rows = [row.rstrip() for row in self.rows()]
+        rows = [
+            row[at : at + columns] for row in rows for at in range(0, max(1, len(row)), columns)
+        ]
+        self.columns = columns
+        self._screen.resize(self.lines, columns)
+        self._screen.reset()
+        self._screen.set_mode(pyte.modes.LNM)
+        self._stream.feed("\n".join(rows))
+
+    def rows(self) -> list[str]:
+        rows = [row.rstrip() for row in self._screen.display]
+        while rows and not rows[-1]:
+            rows.pop()
+        return rows
+
+
+def test_on_the_screen_there_is_what_was_said_and_the_status_last() -> None:
+    screen = Screen(20, 8)
+    screen.writer.show(STATUS)
+    for event in (
+        partial("", "GOOD"),
+        partial("GOOD", "MORNING AND THANK YOU"),
+        final("GOOD MORNING AND THANKS"),
+        partial("MY", "TRAIN WAS LATE TODAY BUT"),
+    ):
+        screen.writer.write(event)
+    assert screen.rows() == [
+        "GOOD MORNING AND THA",
+        "NKS",
+        "MY TRAIN WAS LATE",
+        "TODAY BUT",
+        "▁▅█ USB      q quit",
+    ]
+    screen.writer.close()
+    assert screen.rows() == ["GOOD MORNING AND THA", "NKS"]
+
+
+@pytest.mark.parametrize("columns", [3, 7, 11, 19])
+def test_a_narrower_screen_keeps_no_remains(columns: int) -> None:
+    screen = Screen(40, 30)
+    screen.writer.show(STATUS)
+    screen.writer.write(final("FIRST"))
+    screen.writer.write(partial("THIS IS BEING SAID RIGHT", "NOW AND GOES ON"))
+    screen.narrow(columns)
+    screen.writer.write(partial("THIS IS", ""))
+    shown = " ".join(screen.rows())
+    assert shown.count("THIS") <= 2
+    assert "NOW" not in shown
+    screen.writer.close()
+    assert "".join(screen.rows()) == "FIRST"
+
+
+@pytest.mark.parametrize("columns", range(4, 16))
+def test_wide_characters_take_two_columns(columns: int) -> None:
+    rows = frames(partial("日本語の字幕 e\u0301e\u0301", ""), columns=columns)[0].split("\n")
+    assert all(0 < wcswidth(row) <= columns - 1 for row in rows)
+    assert "".join(rows).replace(" ", "") == "日本語の字幕e\u0301e\u0301"
+
+
+def test_large_letters_fit_the_screen() -> None:
+    drawn = large_letters("Good morning and thank you all for coming.", 60)
+    lines = drawn.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert len(lines) > 10
+    terminal = io.StringIO()
+    writer = CaptionWriter(terminal, size=lambda: (60, 40), enlarge=large_letters)
+    writer.write(final("Hi"))
+    assert large_letters("Hi", 60) in terminal.getvalue()
+
+
+class Terminal:
+    """The real program on a pseudo-terminal."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.modes = termios.tcgetattr(theirs)
+        self._theirs = theirs
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "streamer", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        self.output = ""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+        os.close(self._theirs)
+
+    def press(self, key: str) -> None:
+        os.write(self._ours, key.encode())
+
+    def read_until(self, is_enough: Callable[[str], object]) -> None:
+        """Read what is drawn until it is enough."""
+        end_s = time.monotonic() + 50
+        while not is_enough(self.output):
+            assert time.monotonic() < end_s, self.output
+            if select.select([self._ours], [], [], 0.1)[0]:
+                with contextlib.suppress(OSError):
+                    self.output += os.read(self._ours, 65_536).decode("utf-8", "ignore")
+
+    def finals(self) -> list[str]:
+        """The lines that were drawn above the live region."""
+        plain = re.sub(r"\x1b\[(?!J)[?0-9;]*[A-Za-z]", "", self.output)
+        found = re.findall(r"\r\x1b\[J([^\r\n\x1b]+\.)\r\n", plain)
+        return [line for line in found if not line.startswith("streamer:")]
+
+
+def test_keys_pause_mark_and_quit_and_leave_the_terminal_as_it_was(tmp_path: Path) -> None:
+    saved = tmp_path / "talk.txt"
+    with Terminal("captions", "--sample", "--save", str(saved)) as terminal:
+        terminal.read_until(lambda _: len(terminal.finals()) >= 1)
+        terminal.press("m")
+        terminal.read_until(lambda output: "--- 0:00:0" in output)
+        terminal.press(" ")
+        terminal.read_until(lambda output: "paused" in output)
+        terminal.press("q")
+        assert terminal.process.wait(timeout=30) == 0
+        assert termios.tcgetattr(terminal._theirs) == terminal.modes
+    lines = saved.read_text().splitlines()
+    assert lines[0] == "Good morning and thank you all for coming."
+    assert any(line.startswith("--- 0:00:0") for line in lines)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_program_that_is_killed_has_saved_every_final_that_it_showed(
+    seed: int, tmp_path: Path
+) -> None:
+    saved = tmp_path / "talk.srt"
+    chance = random.Random(seed)
+    with Terminal("captions", "--sample", "--save", str(saved)) as terminal:
+        n_finals, n_more = 1 + seed, chance.randrange(1, 400)
+        terminal.read_until(lambda _: len(terminal.finals()) >= n_finals)
+        n_read = len(terminal.output)
+        terminal.read_until(lambda output: len(output) >= n_read + n_more)
+        terminal.process.send_signal(signal.SIGKILL)
+        terminal.process.wait()
+        with contextlib.suppress(AssertionError):
+            terminal.read_until(lambda _: not select.select([terminal._ours], [], [], 0.1)[0])
+        shown = terminal.finals()
+    cues = list(srt.parse(saved.read_text()))
+    text = " ".join(cue.content.replace("\n", " ") for cue in cues)
+    assert len(shown) >= n_finals
+    for line in shown:
+        assert line in text

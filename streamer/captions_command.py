@@ -1,0 +1,83 @@
+"""`streamer captions`: events to the screen, keys from it, until the sound ends."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from streamer.captions import QUIETEST_DB, Status
+from streamer.config import BEHIND_S
+from streamer.events import Event, Final, Lagging
+from streamer.interruption import INTERRUPTED, Interruption
+from streamer.keys import Keys
+from streamer.outputs import Outputs
+from streamer.sources import Source
+from streamer.transcriber import Transcriber
+
+TICK_S = 0.2
+N_LEVELS = 8
+KEYS = "space pause · m mark · q quit"
+
+
+def show(transcriber: Transcriber, source: Source, outputs: Outputs, name: str) -> int:
+    """Caption a source; returns the exit status."""
+    with (
+        Keys() as keys,
+        Interruption(source, before_exit=keys.restore) as interruption,
+        transcriber,
+    ):
+        view = _View(transcriber, outputs, name, KEYS if keys.works else "")
+        has_quit = False
+        for event in transcriber.ticking(TICK_S):
+            if event is not None:
+                outputs.write(event)
+            for key in keys.pressed():
+                if key in " p":
+                    (transcriber.resume if transcriber.is_paused else transcriber.pause)()
+                elif key == "m":
+                    outputs.mark(transcriber.statistics().captured_s)
+                elif key == "c" and outputs.screen is not None:
+                    outputs.screen.clear()
+                elif key == "q":
+                    has_quit = True
+                    source.stop()
+            view.update(event)
+    return INTERRUPTED if interruption.happened and not has_quit else 0
+
+
+class _View:
+    """What the status line tells."""
+
+    def __init__(self, transcriber: Transcriber, outputs: Outputs, name: str, keys: str) -> None:
+        self._transcriber = transcriber
+        self._screen = outputs.screen
+        self._name = name
+        self._keys = keys
+        self._levels = deque([QUIETEST_DB] * N_LEVELS, maxlen=N_LEVELS)
+        self._model = ""
+        self._latency_s: float | None = None
+        self._lag_s: float | None = None
+        self.update(None)
+
+    def update(self, event: Event | None) -> None:
+        """Show what is so now; None when nothing happened but time."""
+        if self._screen is None:
+            return
+        transcriber = self._transcriber
+        if isinstance(event, Final):
+            self._model, self._latency_s = event.model, event.latency_s
+        elif isinstance(event, Lagging):
+            self._lag_s = event.lag_s if event.lag_s > BEHIND_S else None
+        elif event is None:
+            self._levels.append(transcriber.level_db)
+        state = "loading the model" if transcriber.is_loading else ""
+        self._screen.show(
+            Status(
+                state="paused" if transcriber.is_paused else state,
+                levels_db=tuple(self._levels),
+                device=self._name,
+                model=self._model,
+                latency_s=self._latency_s,
+                lag_s=self._lag_s,
+                keys=self._keys,
+            )
+        )
