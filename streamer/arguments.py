@@ -89,6 +89,33 @@ def parser() -> argparse.ArgumentParser:
 
     _add_models(commands)
 
+    doctor = commands.add_parser(
+        "doctor",
+        parents=[_common()],
+        help="what this machine has, and what to mend",
+        description="Look at this machine: TensorFlow, PortAudio, the microphone, the models and "
+        "whether they keep up, tools for dictation; and say what mends what is wrong. The exit "
+        "status is 1 if there is a problem.",
+    )
+    doctor.add_argument(
+        "--seconds",
+        type=_seconds_or_none,
+        default=5.0,
+        metavar="S",
+        help="how long to listen to the microphone; 0 leaves it out; default: 5",
+    )
+    doctor.add_argument("--device", metavar="ID_OR_NAME", help="the microphone to look at")
+    doctor.add_argument(
+        "--model",
+        default="auto",
+        metavar="NAME_OR_PATH",
+        help="the model to look at; default: auto, all that are on this machine",
+    )
+    doctor.add_argument(
+        "--json", action="store_true", help="print JSON, for bug reports, without private data"
+    )
+    doctor.set_defaults(command="doctor")
+
     config = commands.add_parser(
         "config",
         parents=[_common()],
@@ -486,6 +513,10 @@ def _seconds(text: str) -> float:
             f"expected seconds, from 0.05 to 10, found {text!r}"
         ) from None
     return float(text)
+
+
+def _seconds_or_none(text: str) -> float:
+    return 0.0 if text == "0" else _amount(text)
 
 
 def _count(text: str) -> int:

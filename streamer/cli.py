@@ -234,6 +234,12 @@ def _config(options: argparse.Namespace) -> int:
     return config_command.run(options, options.settings, unknown)
 
 
+def _doctor(options: argparse.Namespace) -> int:
+    from streamer import doctor
+
+    return doctor.run(options)
+
+
 def _completion(options: argparse.Namespace) -> int:
     from streamer import completion
 
@@ -326,5 +332,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "bench": _bench,
     "models": _models,
     "config": _config,
+    "doctor": _doctor,
     "completion": _completion,
 }

@@ -1,0 +1,131 @@
+"""The doctor sees what is wrong, says what mends it, and keeps private things to itself."""
+
+import getpass
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import VirtualMicrophone
+
+from streamer import doctor
+from streamer.audio import Samples
+from streamer.cli import main, sample_path
+
+
+def statuses(output: str) -> dict[str, str]:
+    return {finding["name"]: finding["status"] for finding in json.loads(output)}
+
+
+def test_speech_at_a_good_level_is_fine(sample: Samples) -> None:
+    found = doctor.sound_finding(sample[: 5 * 16_000], n_lost=0)
+    assert found.status == doctor.OK
+    assert found.facts["speech_db"] > found.facts["noise_floor_db"] + 20
+    assert found.facts["seconds"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "said"),
+    [
+        (lambda x: 0 * x, doctor.PROBLEM, "nothing but zeros"),
+        (lambda x: np.clip(30 * x, -1, 1), doctor.WARNING, "clipped"),
+        (lambda x: 0.01 * x, doctor.WARNING, "rather quiet"),
+        (
+            lambda x: x + 0.02 * np.random.default_rng(0).standard_normal(len(x)),
+            doctor.WARNING,
+            "rather noisy",
+        ),
+        (
+            lambda x: 1e-4 * np.random.default_rng(0).standard_normal(len(x)),
+            doctor.WARNING,
+            "no speech was heard",
+        ),
+        (lambda x: x[:0], doctor.PROBLEM, "nothing but zeros"),
+    ],
+)
+def test_what_is_wrong_with_the_sound_is_said(
+    change: object, status: str, said: str, sample: Samples
+) -> None:
+    samples = np.asarray(change(sample[: 5 * 16_000]), np.float32)  # type: ignore[operator]
+    found = doctor.sound_finding(samples, n_lost=0)
+    assert (found.status, said in found.message) == (status, True)
+
+
+def test_lost_sound_is_a_problem(sample: Samples) -> None:
+    found = doctor.sound_finding(sample[:80_000], n_lost=8_000)
+    assert found.status == doctor.PROBLEM
+    assert "0.50 s were lost" in found.message
+
+
+@pytest.mark.microphone
+def test_a_machine_that_is_well(microphone: VirtualMicrophone) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamer", "doctor", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**microphone.environment, "USER": "somebody"},
+    )
+    assert process.stderr is not None
+    assert "Please say something" in process.stderr.readline()
+    player = microphone.play(sample_path())
+    output, _ = process.communicate()
+    player.kill()
+    player.wait()
+    found = statuses(output)
+    assert process.returncode == 0, output
+    assert found["sound"] == found["model starter"] == found["TensorFlow"] == doctor.OK
+    for private in (str(Path.home()), microphone.environment["HOME"], socket.gethostname()):
+        assert private not in output
+    assert f'"{getpass.getuser()}"' not in output
+
+
+def test_without_a_microphone_it_says_so_and_fails(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "XDG_RUNTIME_DIR": str(tmp_path),
+        "STREAMER_MODELS_DIR": str(tmp_path / "models"),
+        "STREAMER_MODLE": "starter",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "streamer", "doctor", "--model", str(tmp_path / "nothing")],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert "      mend it: unset STREAMER_MODLE" in lines
+    assert any(line.startswith("FAIL  microphone: ") for line in lines)
+    assert any(line.startswith("FAIL  model ") for line in lines)
+    assert str(tmp_path) not in done.stdout
+
+
+def test_a_damaged_model_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from streamer.models.store import InPackage
+
+    folder = tmp_path / "weights"
+    shutil.copytree(InPackage().path(), folder)
+    weights = bytearray((folder / "weights.npz").read_bytes())
+    weights[len(weights) // 2] ^= 0xFF
+    (folder / "weights.npz").write_bytes(weights)
+    monkeypatch.setattr(InPackage, "path", lambda _: folder)
+    (found,) = doctor._model("starter")
+    assert found.status == doctor.PROBLEM
+    assert "are damaged" in found.message
+
+
+def test_a_length_of_listening_that_is_none_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["doctor", "--seconds", "-1"])
+    assert "expected a number above 0" in capsys.readouterr().err
