@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from conftest import VirtualMicrophone
 
-from streamer import doctor
 from streamer.audio import Samples
 from streamer.cli import main, sample_path
+from streamer.doctor import finding as doctor
+from streamer.doctor.models import model_findings
+from streamer.doctor.sound import sound_finding
 
 
 def statuses(output: str) -> dict[str, str]:
@@ -23,7 +25,7 @@ def statuses(output: str) -> dict[str, str]:
 
 
 def test_speech_at_a_good_level_is_fine(sample: Samples) -> None:
-    found = doctor.sound_finding(sample[: 5 * 16_000], n_lost=0)
+    found = sound_finding(sample[: 5 * 16_000], n_lost=0)
     assert found.status == doctor.OK
     assert found.facts["speech_db"] > found.facts["noise_floor_db"] + 20
     assert found.facts["seconds"] == 5.0
@@ -52,12 +54,12 @@ def test_what_is_wrong_with_the_sound_is_said(
     change: object, status: str, said: str, sample: Samples
 ) -> None:
     samples = np.asarray(change(sample[: 5 * 16_000]), np.float32)  # type: ignore[operator]
-    found = doctor.sound_finding(samples, n_lost=0)
+    found = sound_finding(samples, n_lost=0)
     assert (found.status, said in found.message) == (status, True)
 
 
 def test_lost_sound_is_a_problem(sample: Samples) -> None:
-    found = doctor.sound_finding(sample[:80_000], n_lost=8_000)
+    found = sound_finding(sample[:80_000], n_lost=8_000)
     assert found.status == doctor.PROBLEM
     assert "0.50 s were lost" in found.message
 
@@ -118,7 +120,7 @@ def test_a_damaged_model_is_found(
     weights[len(weights) // 2] ^= 0xFF
     (folder / "weights.npz").write_bytes(weights)
     monkeypatch.setattr(InPackage, "path", lambda _: folder)
-    (found,) = doctor._model("starter")
+    (found,) = model_findings("starter")
     assert found.status == doctor.PROBLEM
     assert "are damaged" in found.message
 
