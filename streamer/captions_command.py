@@ -9,7 +9,7 @@ from streamer.config import BEHIND_S
 from streamer.events import Event, Final, Lagging
 from streamer.interruption import INTERRUPTED, Interruption
 from streamer.keys import Keys
-from streamer.outputs import Outputs
+from streamer.outputs import Outputs, say
 from streamer.sources import Source
 from streamer.transcriber import Transcriber
 
@@ -18,14 +18,18 @@ N_LEVELS = 8
 KEYS = "space pause · m mark · q quit"
 
 
-def show(transcriber: Transcriber, source: Source, outputs: Outputs, name: str) -> int:
+def show(transcriber: Transcriber, source: Source, outputs: Outputs) -> int:
     """Caption a source; returns the exit status."""
     with (
         Keys() as keys,
         Interruption(source, before_exit=keys.restore) as interruption,
         transcriber,
     ):
-        view = _View(transcriber, outputs, name, KEYS if keys.works else "")
+        say(
+            f"Listening to {source.name}; the first words take a while, the model is loading. "
+            "Ctrl-C ends."
+        )
+        view = _View(transcriber, source, outputs, KEYS if keys.works else "")
         has_quit = False
         for event in transcriber.ticking(TICK_S):
             if event is not None:
@@ -47,10 +51,12 @@ def show(transcriber: Transcriber, source: Source, outputs: Outputs, name: str) 
 class _View:
     """What the status line tells."""
 
-    def __init__(self, transcriber: Transcriber, outputs: Outputs, name: str, keys: str) -> None:
+    def __init__(
+        self, transcriber: Transcriber, source: Source, outputs: Outputs, keys: str
+    ) -> None:
         self._transcriber = transcriber
         self._screen = outputs.screen
-        self._name = name
+        self._source = source
         self._keys = keys
         self._levels = deque([QUIETEST_DB] * N_LEVELS, maxlen=N_LEVELS)
         self._model = ""
@@ -74,7 +80,7 @@ class _View:
             Status(
                 state="paused" if transcriber.is_paused else state,
                 levels_db=tuple(self._levels),
-                device=self._name,
+                device=self._source.name,
                 model=self._model,
                 latency_s=self._latency_s,
                 lag_s=self._lag_s,

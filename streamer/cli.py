@@ -119,12 +119,8 @@ def _captions(options: argparse.Namespace) -> int:
     source = _live_source(options)
     transcriber = Transcriber(source, model=options.model, settings=settings_of(options))
     with Outputs(options) as outputs:
-        name = "the bundled sample" if options.sample else source.name
-        say(
-            f"Listening to {name}; the first words take a while, the model is loading. Ctrl-C ends."
-        )
         _hint_at_better_model(options)
-        status = captions_command.show(transcriber, source, outputs, name)
+        status = captions_command.show(transcriber, source, outputs)
     if outputs.has_failed:  # Ctrl-C is how captions end; that not everything is saved is news.
         return FAILED
     return status
@@ -167,7 +163,11 @@ def _told(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def _live_source(options: argparse.Namespace) -> Source:
-    return File(sample_path(), realtime=True) if options.sample else Microphone(options.device)
+    if not options.sample:
+        return Microphone(options.device)
+    sample = File(sample_path(), realtime=True)
+    sample.name = "the bundled sample"
+    return sample
 
 
 def _transcribe(options: argparse.Namespace) -> int:
