@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from streamer.captions import QUIETEST_DB, Status
 from streamer.config import BEHIND_S
@@ -18,8 +19,17 @@ N_LEVELS = 8
 KEYS = "space pause · m mark · q quit"
 
 
-def show(transcriber: Transcriber, source: Source, outputs: Outputs) -> int:
-    """Caption a source; returns the exit status."""
+def show(
+    transcriber: Transcriber, source: Source, outputs: Outputs, then: Callable[[], None]
+) -> int:
+    """Caption a source; returns the exit status.
+
+    Args:
+        transcriber: Not started yet.
+        source: What it transcribes.
+        outputs: Where the captions go.
+        then: Called when it listens: before that there may be an error to be said, and that alone.
+    """
     with (
         Keys() as keys,
         Interruption(source, before_exit=keys.restore) as interruption,
@@ -29,6 +39,7 @@ def show(transcriber: Transcriber, source: Source, outputs: Outputs) -> int:
             f"Listening to {source.name}; the first words take a while, the model is loading. "
             "Ctrl-C ends."
         )
+        then()
         view = _View(transcriber, source, outputs, KEYS if keys.works else "")
         has_quit = False
         for event in transcriber.ticking(TICK_S):

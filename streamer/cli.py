@@ -119,8 +119,9 @@ def _captions(options: argparse.Namespace) -> int:
     source = _live_source(options)
     transcriber = Transcriber(source, model=options.model, settings=settings_of(options))
     with Outputs(options) as outputs:
-        _hint_at_better_model(options)
-        status = captions_command.show(transcriber, source, outputs)
+        status = captions_command.show(
+            transcriber, source, outputs, then=functools.partial(_hint_at_better_model, options)
+        )
     if outputs.has_failed:  # Ctrl-C is how captions end; that not everything is saved is news.
         return FAILED
     return status
