@@ -15,12 +15,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
+from streamer.alignment import NEVER, LogProbs
 from streamer.language_model import LETTERS, NO_WORD, ROOT, LanguageModel, english
 from streamer.models.labels import Labels
-
-LogProbs = npt.NDArray[np.float32]  # shape [frame, label], the valid frames only
 
 # Chosen on held-out speakers of the training data: 0.3 to 0.6 differ by a point of WER on read
 # prose; spelled letters and numbers prefer less, and something for each word.
@@ -29,7 +27,6 @@ WIDTH = 16  # hypotheses; 32 are no better
 BEHIND = 8.0  # a hypothesis that is so much behind the best one is given up
 LEAST = -7.0  # labels that are less probable in a frame are not tried there
 
-NEVER = -1e30
 _ALL = sorted(LETTERS)
 
 
@@ -168,46 +165,6 @@ def search_for(labels: Labels) -> BeamSearch | None:
     boundary = labels.symbols[labels.word_boundary]
     written = [s for i, s in enumerate(labels.symbols) if i not in labels.silent and s != boundary]
     return BeamSearch(labels, english()) if sorted(map(str.upper, written)) == _ALL else None
-
-
-def align(log_probs: LogProbs, text: list[int], blank: int) -> list[tuple[int, int, int]]:
-    """Where the labels of a text are in the sound: the likeliest alignment (Viterbi).
-
-    Args:
-        log_probs: Log-probabilities of the valid frames.
-        text: Labels, without blanks, that the frames have room for.
-        blank: The blank's label.
-
-    Returns:
-        (label, first frame, frame after the last), in order.
-    """
-    if not text:
-        return []
-    states = np.full(2 * len(text) + 1, blank)
-    states[1::2] = text
-    # From the state before the last one too, unless that would skip a blank between equal labels.
-    can_skip = np.zeros(len(states), bool)
-    can_skip[3::2] = states[3::2] != states[1:-2:2]
-    score = np.full(len(states), NEVER)
-    score[:2] = log_probs[0, states[:2]]
-    steps = np.zeros((len(log_probs), len(states)), np.int8)
-    for frame in range(1, len(log_probs)):
-        ways = np.full((3, len(states)), NEVER)
-        ways[0] = score
-        ways[1, 1:] = score[:-1]
-        ways[2, 2:] = np.where(can_skip[2:], score[:-2], NEVER)
-        steps[frame] = ways.argmax(0)
-        score = ways.max(0) + log_probs[frame, states]
-    state = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
-    path = np.empty(len(log_probs), int)
-    for frame in range(len(log_probs) - 1, -1, -1):
-        path[frame] = state
-        state -= int(steps[frame, state])
-    found = []
-    for i, label in enumerate(text):
-        frames = np.flatnonzero(path == 2 * i + 1)
-        found.append((label, int(frames[0]), int(frames[-1]) + 1))
-    return found
 
 
 def _sum(a: float, b: float) -> float:

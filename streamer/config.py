@@ -60,10 +60,10 @@ class Settings:
         context_s: Sound before what is decoded, for the model to hear where it is: before a
             partial's first new word, and before a cut.
         stable_agreement: A word becomes stable when so many successive hypotheses agree on it
-        stable_lag_s: and when it ended so long before the newest sound. With less, final
-            transcripts suffer: what is stable cannot be corrected. (Measured on read speech with
-            the first partials of a strong model: 3 and 0.8 s cost 0.1 to 0.3 points of WER, 2 and
-            0.3 s cost 15.)
+        stable_lag_s: and when it ended so long before the newest sound; None leaves it to the
+            model. With less, final transcripts suffer: what is stable cannot be corrected.
+            (Measured on read speech with a strong CTC model: 3 and 0.8 s cost 0.1 to 0.3 points of
+            WER, 2 and 0.3 s cost 15.)
         shown_lag_s: Another word is shown when two hypotheses agree on it and it ended so long
             before the newest sound. 0.3 s removes nine in ten spurious edits (Baumann et al.
             2009, https://aclanthology.org/N09-1043/).
@@ -103,7 +103,7 @@ class Settings:
     partial_window_s: float = 6.0
     context_s: float = 2.0
     stable_agreement: int = 3
-    stable_lag_s: float = 0.8
+    stable_lag_s: float | None = None
     shown_lag_s: float = 0.4
     first_word_confidence: float = 0.6
     lone_letter_confidence: float = 0.95
@@ -146,7 +146,6 @@ class Settings:
             ("partial_window_s", 0.05, 600.0),
             ("context_s", 0.0, 600.0),
             ("stable_agreement", 2, 10),
-            ("stable_lag_s", 0.0, 600.0),
             ("shown_lag_s", 0.0, 600.0),
             ("first_word_confidence", 0.0, 1.0),
             ("lone_letter_confidence", 0.0, 1.0),
@@ -157,6 +156,10 @@ class Settings:
         ):
             value = getattr(self, name)
             check(least <= value <= most, f"{name} from {least} to {most}", value)
+        if self.stable_lag_s is not None:
+            check(
+                0.0 <= self.stable_lag_s <= 600.0, "stable_lag_s from 0 to 600", self.stable_lag_s
+            )
         check(
             self.trailing_pad_s <= self.end_silence_s,
             f"trailing_pad_s of at most end_silence_s ({self.end_silence_s})",

@@ -2,7 +2,8 @@
 
 Greedy ("best path") decoding, Graves et al. 2006, https://doi.org/10.1145/1143844.1143891: take
 the best label of every frame, merge repeats, drop blanks. Or, with a language model, the likeliest
-text (`streamer.beam_search`).
+text (`streamer.beam_search`). A model that writes text by itself, in a second pass, is believed as
+long as its text fits what CTC has heard (`streamer.second_pass`).
 """
 
 from __future__ import annotations
@@ -13,14 +14,26 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-from streamer.beam_search import BeamSearch, align
+from streamer.alignment import Alignment, LogProbs, Run, align
+from streamer.beam_search import BeamSearch
 from streamer.config import Settings, to_samples
 from streamer.models.labels import Labels
+from streamer.second_pass import is_believed, spell
 
-Run = tuple[int, int, int]  # label, first frame, frame after the last
-LogProbs = npt.NDArray[np.float32]  # shape [frame, label], the valid frames only
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a model makes of a span of sound.
+
+    Attributes:
+        log_probs: Log-probabilities of the labels in the valid frames.
+        text: What its second pass has written, with case and marks; None from a model that has
+            none.
+    """
+
+    log_probs: LogProbs
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +41,18 @@ class DecodedWord:
     """A word between two sample indices, relative to the first sample of the decoded span.
 
     `confidence` tells how clearly its letters were heard: the geometric mean, over the letters, of
-    the probability of any one letter in the frame where that is highest. A language model may have
-    made another letter of it.
+    the probability of any one letter in the frame where that is highest. A language model or a
+    second pass may have made another letter of it. `written` is the word with case and marks, where
+    the model writes them. `is_doubted` says that it stands for what a second pass has written
+    otherwise: with more of the sound that may fit.
     """
 
     text: str
     start: int
     stop: int
     confidence: float
+    written: str = ""
+    is_doubted: bool = False
 
     def shifted(self, n_samples: int) -> DecodedWord:
         """The same word, its times counted from `n_samples` earlier."""
@@ -61,7 +78,7 @@ class FrameGrid:
 
 
 def decode(
-    log_probs: LogProbs,
+    heard: Heard,
     labels: Labels,
     grid: FrameGrid,
     n_samples: int,
@@ -70,8 +87,8 @@ def decode(
     """Decode into words.
 
     Args:
-        log_probs: Log-probabilities of the valid frames.
-        labels: What the columns stand for.
+        heard: What the model has made of the span.
+        labels: What the columns of the log-probabilities stand for.
         grid: Where the frames are in the sound.
         n_samples: Length of the decoded span; no word reaches beyond it.
         search: How the likeliest text is found; None decodes greedily.
@@ -79,12 +96,53 @@ def decode(
     Returns:
         The words in order; their times never overlap.
     """
+    log_probs = heard.log_probs
     if not len(log_probs):
         return []
+    if heard.text is not None and (written := _written(heard.text, log_probs, labels, search)):
+        runs, texts = written
+        return _words(runs, log_probs, labels, grid, n_samples, texts)
+    runs = _likeliest(log_probs, labels, search).runs
+    words = _words(runs, log_probs, labels, grid, n_samples)
+    return [replace(word, is_doubted=heard.text is not None) for word in words]
+
+
+def _written(
+    text: str, log_probs: LogProbs, labels: Labels, search: BeamSearch | None
+) -> tuple[list[Run], tuple[str, ...]] | None:
+    """The letters and the words of a written text; None if it does not fit the sound."""
+    spelled = spell(text, labels)
+    written = align(log_probs, spelled.labels, labels.blank)
+    if written is None:
+        return None
+    n_letters = len(spelled.labels)
+    # No text is likelier than the best path, so most need no search.
+    if not is_believed(written.log_prob, float(log_probs.max(1).sum()), n_letters):
+        likeliest = _likeliest(log_probs, labels, search)
+        n_letters = max(n_letters, len(likeliest.runs))
+        if not is_believed(written.log_prob, likeliest.log_prob, n_letters):
+            return None
+    return written.runs, spelled.written
+
+
+def _likeliest(log_probs: LogProbs, labels: Labels, search: BeamSearch | None) -> Alignment:
+    """What CTC has heard."""
     if search is None:
-        runs = _greedy(log_probs)
-    else:
-        runs = align(log_probs, search.best(log_probs), labels.blank)
+        return Alignment(_greedy(log_probs), float(log_probs.max(1).sum()))
+    found = align(log_probs, search.best(log_probs), labels.blank)
+    assert found is not None  # A hypothesis has grown along the frames, so there is room.
+    return found
+
+
+def _words(
+    runs: list[Run],
+    log_probs: LogProbs,
+    labels: Labels,
+    grid: FrameGrid,
+    n_samples: int,
+    written: Sequence[str] = (),
+) -> list[DecodedWord]:
+    """Put the letters together; `written` has as many entries as there are words, or none."""
     writes = [i for i in range(len(labels.symbols)) if i not in labels.silent]
     clearest = log_probs[:, [i for i in writes if i != labels.word_boundary]].max(1)
 
@@ -103,6 +161,7 @@ def decode(
                 start=start,
                 stop=min(max(stop, start), n_samples),
                 confidence=float(np.exp(np.mean(peaks))),
+                written=written[len(words)] if written else "",
             )
         )
         letters.clear()
@@ -122,6 +181,16 @@ def _greedy(log_probs: LogProbs) -> list[Run]:
     starts = np.flatnonzero(np.diff(best, prepend=-1))
     stops = np.append(starts[1:], len(best))
     return list(zip(best[starts].tolist(), starts.tolist(), stops.tolist(), strict=True))
+
+
+def greedy_text(log_probs: LogProbs, labels: Labels) -> str:
+    """What the best labels write, with a space between words."""
+    symbols = [
+        " " if label == labels.word_boundary else labels.symbols[label]
+        for label, _, _ in (_greedy(log_probs) if len(log_probs) else ())
+        if label not in labels.silent
+    ]
+    return "".join(symbols)
 
 
 def spoken(words: Sequence[DecodedWord], settings: Settings) -> list[DecodedWord]:

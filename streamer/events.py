@@ -18,12 +18,21 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """One recognised word. `confidence` is in [0, 1], see `streamer.decoder`."""
+    """One recognised word.
+
+    Attributes:
+        word: As every model writes it, without marks.
+        start_s: When it begins.
+        end_s: When it ends.
+        confidence: How clearly it was heard, in [0, 1]; see `streamer.decoder`.
+        written: The word with case and punctuation marks, from a model that writes them; else "".
+    """
 
     word: str
     start_s: float
     end_s: float
     confidence: float
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

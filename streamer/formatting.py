@@ -1,9 +1,11 @@
 """Words as recognised -> text to read: sentence case, sentence ends, numbers as digits.
 
-Models of the kind used here write upper case without punctuation. What can be said by rules is
+Most models of the kind used here write upper case without punctuation. What can be said by rules is
 said by rules: a pause ends a sentence, unless the word before it cannot ("the", "and"); a sentence
 that begins like a question ("do you", "where is he") ends with a question mark. There are no
-commas, and no names but a short list of those beyond doubt.
+commas, and no names but a short list of those beyond doubt. Where a model has written case and
+marks (`Word.written`), they are taken from it; only where an utterance ends the rules decide
+whether a sentence does, because such a model puts a full stop behind whatever it is given.
 
 The words of the events stay as they were recognised: a formatter makes copies to be shown.
 """
@@ -19,6 +21,7 @@ from streamer.events import Event, Final, Partial, Word
 from streamer.number_words import NUMBER_WORDS, ZEROS
 from streamer.numbers import write_number
 from streamer.phrases import Match, Phrase, Written, decided
+from streamer.second_pass import ENDS, MARKS, ends_sentence, marks_of, without_marks
 
 # A pause after these is hesitation.
 NEVER_LAST = set(
@@ -62,9 +65,13 @@ class Formatter:
 
     def _partial(self, event: Partial) -> Partial:
         n_stable = len(event.stable_text.split())
-        words = self._shown(event.words, is_complete=True)
+        heard = list(event.words)
+        if len(heard) > n_stable:
+            # A model that writes marks ends whatever it was given with one.
+            heard[-1] = replace(heard[-1], written=without_marks(heard[-1].written))
+        words = self._shown(heard, is_complete=True)
         text = _joined(words)
-        stable_text = _joined(self._shown(event.words[:n_stable], is_complete=False))
+        stable_text = _joined(self._shown(heard[:n_stable], is_complete=False))
         return replace(
             event,
             stable_text=stable_text,
@@ -75,8 +82,9 @@ class Formatter:
 
     def _final(self, event: Final) -> Final:
         words = self._shown(event.words, is_complete=True, is_over=True)
-        for sentence in split_at_pauses(event.words, self._style):
-            self._begins_sentence = can_end(sentence, self._style)
+        sentences = split_into_sentences(event.words, self._style)
+        for sentence, is_followed in with_what_follows(sentences):
+            self._begins_sentence = self._ends(sentence, is_followed)
         return replace(event, words=words, text=_joined(words))
 
     def _shown(
@@ -92,26 +100,44 @@ class Formatter:
         """
         shown: list[Word] = []
         begins = self._begins_sentence
-        sentences = list(split_at_pauses(words, self._style))
-        for number, sentence in enumerate(sentences, start=1):
-            is_followed = number < len(sentences)
+        sentences = split_into_sentences(words, self._style)
+        for sentence, is_followed in with_what_follows(sentences):
             phrase = Phrase([word.word for word in sentence], is_complete or is_followed)
-            block = self._written(phrase, sentence)
+            block = self._written(phrase, sentence, begins)
             if begins and block:
                 block[0] = replace(block[0], word=capitalised(block[0].word))
-            begins = can_end(sentence, self._style)
-            if begins and (is_followed or is_over):
-                mark = end_mark(block[-1].word, phrase, self._style)
-                block[-1] = replace(block[-1], word=block[-1].word + mark)
+            begins = self._ends(sentence, is_followed)
+            if is_followed or is_over:
+                text = block[-1].word
+                if not begins:
+                    text = text.rstrip(ENDS)
+                elif text[-1] not in ENDS:
+                    text = text.rstrip(MARKS)
+                    text += end_mark(text, phrase, self._style)
+                block[-1] = replace(block[-1], word=text)
             shown += block
         return tuple(shown)
 
-    def _written(self, phrase: Phrase, words: Sequence[Word]) -> list[Word]:
+    def _ends(self, sentence: Sequence[Word], is_followed: bool) -> bool:
+        """Whether what stands between two breaks is a whole sentence."""
+        if is_followed and sentence[-1].written:
+            return True  # It was broken there because of its full stop.
+        return can_end(sentence, self._style)
+
+    def _written(self, phrase: Phrase, words: Sequence[Word], begins: bool) -> list[Word]:
+        def rule(phrase: Phrase, at: int) -> Match[Written]:
+            match = write(phrase, at, self._style)
+            is_name = words[at].written and (begins or at > 0)
+            if is_name and match.pieces == (Written(cased(phrase, at)),):
+                return Match((Written(without_marks(words[at].written)),), 1)
+            return match
+
         block: list[Word] = []
         at = 0
-        for match in decided(phrase, lambda phrase, at: write(phrase, at, self._style)):
+        for match in decided(phrase, rule):
             for written in match.pieces:
-                block.append(_merged(words[at : at + written.n_words], written.text))
+                span = words[at : at + written.n_words]
+                block.append(_merged(span, written.text + marks_of(span[-1].written)))
                 at += written.n_words
         return block
 
@@ -123,6 +149,26 @@ def write(phrase: Phrase, at: int, style: TextStyle) -> Match[Written]:
     if number := write_number(phrase, at, style.numbers):
         return Match(number, sum(written.n_words for written in number))
     return Match((Written(cased(phrase, at)),), 1)
+
+
+def split_into_sentences(words: Sequence[Word], style: TextStyle) -> list[Sequence[Word]]:
+    """Split words behind a written full stop, or at a pause where no marks are written."""
+    sentences: list[Sequence[Word]] = []
+    begin = 0
+    for at in range(1, len(words) + 1):
+        if at == len(words) or ends_sentence(words[at - 1].written):
+            block = words[begin:at]
+            begin = at
+            sentences += [block] if block[0].written else split_at_pauses(block, style)
+    return sentences
+
+
+def with_what_follows(
+    sentences: Sequence[Sequence[Word]],
+) -> Iterator[tuple[Sequence[Word], bool]]:
+    """Each of the sentences, and whether another one follows."""
+    for number, sentence in enumerate(sentences, start=1):
+        yield sentence, number < len(sentences)
 
 
 def split_at_pauses(words: Sequence[Word], style: TextStyle) -> Iterator[Sequence[Word]]:

@@ -15,7 +15,7 @@ from typing import Protocol
 from streamer.audio import Samples
 from streamer.beam_search import search_for
 from streamer.config import BEHIND_S, CAUGHT_UP_S, Settings, to_samples, to_seconds
-from streamer.decoder import DecodedWord, FrameGrid, LogProbs, decode, longest_gap, spoken
+from streamer.decoder import DecodedWord, FrameGrid, Heard, decode, longest_gap, spoken
 from streamer.events import (
     AudioDropped,
     DeviceLost,
@@ -42,15 +42,20 @@ class Model(Protocol):
         labels: What the columns of its log-probabilities stand for.
         grid: Where its frames are in the sound.
         longest: How many samples it takes at most.
+        stable_lag_s: How long before the newest sound a word must have ended to be stable, where
+            `Settings` do not say. The more a model guesses from what is around a word, the longer.
+        needs_context: Whether a final is better decoded with all that was said in its utterance.
     """
 
     name: str
     labels: Labels
     grid: FrameGrid
     longest: int
+    stable_lag_s: float
+    needs_context: bool
 
-    def log_probs(self, utterance: Samples) -> LogProbs:
-        """Log-probabilities [frame, label] of raw samples [n_samples], n_samples <= longest."""
+    def hear(self, utterance: Samples) -> Heard:
+        """What it makes of raw samples [n_samples], n_samples <= longest."""
         ...
 
     def is_ready(self, n_samples: int) -> bool:
@@ -129,10 +134,12 @@ class Recogniser:
         self._partial_interval = to_samples(settings.partial_interval_s)
         self._partial_window = to_samples(settings.partial_window_s)
         self._context = min(to_samples(settings.context_s), self._longest // 4)
-        self._stable_lag = min(to_samples(settings.stable_lag_s), self._longest // 4)
+        stable_lag_s = settings.stable_lag_s
+        lag = to_samples(model.stable_lag_s if stable_lag_s is None else stable_lag_s)
+        self._stable_lag = min(lag, self._longest // 4)
         self._cut_window = to_samples(settings.cut_window_s)
         self._cut_pause = to_samples(settings.cut_pause_s)
-        self._stabiliser = Stabiliser(settings)
+        self._stabiliser = Stabiliser(settings, self._stable_lag)
         self._context_start: int | None = None  # after a cut, of the utterance that follows
         self._utterance: _Utterance | None = None  # of the first pending segment, once announced
         self._events: list[Event] = []
@@ -177,8 +184,8 @@ class Recogniser:
     def run(self, work: Work) -> list[DecodedWord]:
         """Decode the work's span; the words' times are absolute."""
         model = self._model
-        log_probs = model.log_probs(work.samples)
-        words = decode(log_probs, model.labels, model.grid, len(work.samples), self._search)
+        heard = model.hear(work.samples)
+        words = decode(heard, model.labels, model.grid, len(work.samples), self._search)
         return [word.shifted(work.start) for word in words]
 
     def complete(self, work: Work, words: list[DecodedWord], took_s: float = 0.0) -> None:
@@ -287,10 +294,12 @@ class Recogniser:
         """What to decode up to `stop`.
 
         The more was said, the longer that would take, so of a long utterance only what follows the
-        last stable word. Without partials nothing is stable and it is all of the utterance.
+        last stable word; but for a final all of it, if that makes the model's text better. Without
+        partials nothing is stable and it is all of the utterance.
         """
         start, stable = utterance.begin, self._stabiliser.stable
-        if stable and stop - start > self._partial_window:
+        is_bounded = kind is WorkKind.PARTIAL or not self._model.needs_context
+        if is_bounded and stable and stop - start > self._partial_window:
             start = max(start, stable[-1].stop - self._context)
         return Work(kind, start, stop, self._listener.ring.read(start, stop))
 
@@ -424,6 +433,7 @@ def _words(words: list[DecodedWord]) -> tuple[Word, ...]:
             start_s=to_seconds(word.start),
             end_s=to_seconds(word.stop),
             confidence=word.confidence,
+            written=word.written,
         )
         for word in words
     )

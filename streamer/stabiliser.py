@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from streamer.config import Settings, to_samples
 from streamer.decoder import DecodedWord
+from streamer.second_pass import marks_of, without_marks
 
 
 class Stabiliser:
@@ -22,9 +23,15 @@ class Stabiliser:
         unstable: What else is worth showing of the newest hypothesis.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stable_lag: int) -> None:
+        """Begin with nothing.
+
+        Args:
+            settings: How many hypotheses must agree, and the like.
+            stable_lag: How many samples before the newest sound a stable word has ended.
+        """
         self._agreement = settings.stable_agreement
-        self._stable_lag = to_samples(settings.stable_lag_s)
+        self._stable_lag = stable_lag
         self._shown_lag = to_samples(settings.shown_lag_s)
         self._first_confidence = settings.first_word_confidence
         self.reset(0)
@@ -52,9 +59,16 @@ class Stabiliser:
         """
         tail = self._following(words)
         n_agreed = self._n_agreed(tail, self._agreement)
-        n_stable = _n_ended(tail[:n_agreed], edge - self._stable_lag)
+        n_sure = next((i for i, word in enumerate(tail) if word.is_doubted), len(tail))
+        n_stable = _n_ended(tail[: min(n_agreed, n_sure)], edge - self._stable_lag)
         n_shown = len(tail) if is_pause else self._n_shown(tail, edge)
+        if tail:
+            self._complete_marks(words[: len(words) - len(tail)])
         self.stable += tail[:n_stable]
+        if n_stable == len(tail) > 0:
+            # What ends a hypothesis is followed by a full stop, whatever will be said next.
+            last = self.stable[-1]
+            self.stable[-1] = replace(last, written=without_marks(last.written))
         self.unstable = tail[n_stable : max(n_stable, n_shown)]
         tails = [*self._tails, tail][1 - max(2, self._agreement) :]
         self._tails = [old[n_stable:] for old in tails]
@@ -62,9 +76,23 @@ class Stabiliser:
     def joined(self, words: Sequence[DecodedWord]) -> list[DecodedWord]:
         """The words of a hypothesis in this utterance, but what is stable stays as it is."""
         inside = _after(words, self._start)
-        if [word.text for word in inside[: len(self.stable)]] == [w.text for w in self.stable]:
-            return inside
+        same = inside[: len(self.stable)]
+        if [word.text for word in same] == [word.text for word in self.stable]:
+            marked = zip(same, self.stable, strict=True)
+            same = [replace(new, written=stable.written) for new, stable in marked]
+            return [*same, *inside[len(self.stable) :]]
         return [*self.stable, *self._following(words)]
+
+    def _complete_marks(self, before: Sequence[DecodedWord]) -> None:
+        """Add the marks behind the last stable word that were not certain when it became stable.
+
+        Args:
+            before: What the hypothesis has before the words that are not stable.
+        """
+        if self.stable and before and before[-1].text == self.stable[-1].text:
+            last, marks = self.stable[-1], marks_of(before[-1].written)
+            if not marks_of(last.written):
+                self.stable[-1] = replace(last, written=last.written + marks)
 
     def _following(self, words: Sequence[DecodedWord]) -> list[DecodedWord]:
         """The words that follow the stable ones in time, whatever the hypothesis calls those."""

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.alignment import LogProbs
 from streamer.config import Settings, to_samples
-from streamer.decoder import DecodedWord, FrameGrid, LogProbs, decode, longest_gap, spoken
+from streamer.decoder import DecodedWord, FrameGrid, Heard, decode, longest_gap, spoken
 from streamer.models.labels import Labels
 
 LABELS = Labels.from_symbols(["<pad>", "|", "<unk>", "A", "B"])
@@ -39,7 +40,7 @@ def n_samples_of(n_frames: int) -> int:
 
 
 def decoded(picture: str) -> list[DecodedWord]:
-    return decode(path(picture), LABELS, GRID, n_samples_of(len(picture)))
+    return decode(Heard(path(picture)), LABELS, GRID, n_samples_of(len(picture)))
 
 
 def collapse(labels: tuple[int, ...]) -> list[str]:
@@ -56,14 +57,14 @@ def test_the_words_are_the_collapse_of_the_most_probable_of_all_paths(
     log_probs = random_log_probs(n_frames, seed)
     paths = product(range(5), repeat=n_frames)
     best = max(paths, key=lambda p: sum(float(log_probs[i, label]) for i, label in enumerate(p)))
-    words = decode(log_probs, LABELS, GRID, n_samples_of(n_frames))
+    words = decode(Heard(log_probs), LABELS, GRID, n_samples_of(n_frames))
     assert [word.text for word in words] == collapse(best)
 
 
 @given(n_frames=st.integers(0, 60), seed=st.integers(0, 999), n_cut=st.integers(0, 2000))
 def test_words_are_in_order_and_inside_the_sound(n_frames: int, seed: int, n_cut: int) -> None:
     n_samples = max(0, n_samples_of(n_frames) - n_cut)
-    words = decode(random_log_probs(n_frames, seed), LABELS, GRID, n_samples)
+    words = decode(Heard(random_log_probs(n_frames, seed)), LABELS, GRID, n_samples)
     edges = [0, *(edge for word in words for edge in (word.start, word.stop)), n_samples]
     assert edges == sorted(edges)
     assert all(0.0 < word.confidence <= 1.0 for word in words)
@@ -98,7 +99,7 @@ def test_confidence_is_the_geometric_mean_of_the_letters_peaks() -> None:
     log_probs = np.concatenate([path("A", 0.5), path("A", 0.8), path("_", 0.3), path("B", 0.2)])
     # 0.2 is as probable as the others in its frame: make it the best.
     log_probs[3] = np.log([0.15, 0.15, 0.15, 0.15, 0.4])
-    (word,) = decode(log_probs, LABELS, GRID, n_samples_of(4))
+    (word,) = decode(Heard(log_probs), LABELS, GRID, n_samples_of(4))
     assert word.confidence == pytest.approx((0.8 * 0.4) ** 0.5)
 
 

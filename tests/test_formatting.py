@@ -185,3 +185,75 @@ def test_other_events_are_returned_as_they_are() -> None:
 def test_a_style_out_of_range_is_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TextStyle(**arguments)  # type: ignore[arg-type]
+
+
+def marked(text: str, number: int = 0) -> Final:
+    """The final of a model that writes case and marks, one word every 0.3 s."""
+    written = text.split()
+    said = tuple(
+        Word(
+            word=word.strip(".,?!").upper(),
+            start_s=0.3 * i,
+            end_s=0.3 * i + 0.2,
+            confidence=0.9,
+            written=word,
+        )
+        for i, word in enumerate(written)
+    )
+    return Final(
+        utterance=number,
+        start_s=0.0,
+        end_s=0.3 * len(said),
+        text=" ".join(word.word for word in said),
+        words=said,
+        latency_s=0.0,
+        model="m",
+    )
+
+
+def marked_partial(text: str, n_stable: int) -> Partial:
+    final = marked(text)
+    heard = [word.word for word in final.words]
+    return Partial(
+        utterance=0,
+        start_s=0.0,
+        end_s=final.end_s,
+        stable_text=" ".join(heard[:n_stable]),
+        unstable_text=" ".join(heard[n_stable:]),
+        text=" ".join(heard),
+        words=final.words,
+    )
+
+
+def test_case_and_marks_that_a_model_writes_are_kept() -> None:
+    formatter = Formatter(TextStyle())
+    shown = [
+        formatter.push(marked(text)).text
+        for text in (
+            "Please call Stella, at ten. Ask for twenty three things!",
+            "Is it Holbein?",
+            "Mr. Smith came",  # nothing stands behind it: the pause decides
+        )
+    ]
+    assert shown == [
+        "Please call Stella, at 10. Ask for 23 things!",
+        "Is it Holbein?",
+        "Mr. Smith came.",
+    ]
+
+
+def test_a_full_stop_where_nothing_can_end_is_not_kept() -> None:
+    formatter = Formatter(TextStyle())
+    first, second = formatter.push(marked("Ask for the.")), formatter.push(marked("Things I want."))
+    assert (first.text, second.text) == ("Ask for the", "things I want.")
+
+
+def test_marks_come_with_the_word_that_follows() -> None:
+    formatter = Formatter(TextStyle())
+    shown = [
+        formatter.push(marked_partial(text, n_stable))
+        for text, n_stable in (("Well.", 0), ("Well, I think.", 1), ("Well, I think so.", 3))
+    ]
+    assert [event.text for event in shown] == ["Well", "Well, I think", "Well, I think so"]
+    assert [event.stable_text for event in shown] == ["", "Well,", "Well, I think"]
+    assert [event.unstable_text for event in shown] == ["Well", "I think", "so"]

@@ -17,10 +17,10 @@ def stabiliser_of(agreement: int = 3) -> Stabiliser:
     return Stabiliser(
         Settings(
             stable_agreement=agreement,
-            stable_lag_s=LAG / SAMPLE_RATE,
             shown_lag_s=SHOWN_LAG / SAMPLE_RATE,
             first_word_confidence=0.5,
-        )
+        ),
+        stable_lag=LAG,
     )
 
 
@@ -183,3 +183,34 @@ def test_after_a_reset_nothing_is_left() -> None:
     assert (stabiliser.stable, stabiliser.unstable, stabiliser.next_start) == ([], [], None)
     stabiliser.push(words("A"), edge=100)
     assert stabiliser.stable == []
+
+
+def marked(text: str) -> Hypothesis:
+    """Words as a model writes them, with marks."""
+    plain = words(text.replace(",", "").replace(".", "").upper())
+    return [replace(word, written=w) for word, w in zip(plain, text.split(), strict=True)]
+
+
+def test_marks_of_stable_words_stay_and_come_late_where_they_were_not_certain() -> None:
+    stabiliser = stabiliser_of(agreement=2)
+    edge = 10_000
+    stabiliser.push(marked("Yes, no."), edge)
+    stabiliser.push(marked("Yes, no."), edge)
+    assert [word.written for word in stabiliser.stable] == ["Yes,", "no"]
+    stabiliser.push(marked("Yes, no, I"), edge)
+    assert [word.written for word in stabiliser.stable] == ["Yes,", "no,"]
+    stabiliser.push(marked("Yes. no. I do"), edge)
+    assert [word.written for word in stabiliser.stable][:2] == ["Yes,", "no,"]
+    joined = stabiliser.joined(marked("Yes! no! I do"))
+    assert [word.written for word in joined] == ["Yes,", "no,", "I", "do"]
+
+
+def test_what_a_second_pass_has_written_otherwise_is_shown_but_not_stable() -> None:
+    stabiliser = stabiliser_of(agreement=2)
+    doubted = [replace(word, is_doubted=True) for word in words("NO OH")]
+    for _ in range(4):
+        stabiliser.push(doubted, 10_000)
+    assert (stabiliser.stable, [word.text for word in stabiliser.unstable]) == ([], ["NO", "OH"])
+    for _ in range(2):
+        stabiliser.push(words("NO OH"), 10_000)
+    assert [word.text for word in stabiliser.stable] == ["NO", "OH"]

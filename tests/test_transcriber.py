@@ -32,7 +32,7 @@ from streamer import (
     Transcriber,
 )
 from streamer.audio import Samples
-from streamer.decoder import LogProbs
+from streamer.decoder import Heard
 from streamer.models.compiled import CompiledModel
 from streamer.sources import Block, DeviceChange
 
@@ -88,17 +88,18 @@ class Gated:
     def __init__(self, model: CompiledModel, failure: Exception | None = None) -> None:
         self.name, self.labels = model.name, model.labels
         self.grid, self.longest = model.grid, model.longest
+        self.stable_lag_s, self.needs_context = model.stable_lag_s, model.needs_context
         self.gate = threading.Event()
         self.called = threading.Event()
         self._model = model
         self._failure = failure
 
-    def log_probs(self, utterance: Samples) -> LogProbs:
+    def hear(self, utterance: Samples) -> Heard:
         self.called.set()
         self.gate.wait()
         if self._failure is not None:
             raise self._failure
-        return self._model.log_probs(utterance)
+        return self._model.hear(utterance)
 
     def is_ready(self, n_samples: int) -> bool:
         return True
@@ -108,8 +109,14 @@ class Gated:
 
 
 def finals(events: list[Event]) -> list[Final]:
-    """The finals, without the one field that depends on the machine."""
-    return [replace(event, latency_s=0.0) for event in events if isinstance(event, Final)]
+    """The finals, without what depends on the machine: the latency, and marks of stable words."""
+    return [
+        replace(
+            event, latency_s=0.0, words=tuple(replace(word, written="") for word in event.words)
+        )
+        for event in events
+        if isinstance(event, Final)
+    ]
 
 
 def read_until_error(transcriber: Transcriber) -> tuple[list[Event], StreamerError | None]:
@@ -350,14 +357,15 @@ class Clockwork:
     def __init__(self, model: CompiledModel, samples: Samples, rtf: float) -> None:
         self.name, self.labels = model.name, model.labels
         self.grid, self.longest = model.grid, model.longest
+        self.stable_lag_s, self.needs_context = model.stable_lag_s, model.needs_context
         self.live = True
         self._model, self._rtf = model, rtf
         self._blocks = [samples[at : at + BLOCK] for at in range(0, len(samples), BLOCK)]
         self._stopping = threading.Event()
 
-    def log_probs(self, utterance: Samples) -> LogProbs:
+    def hear(self, utterance: Samples) -> Heard:
         time.sleep(self._rtf * len(utterance) / 16_000 / self.speed)
-        return self._model.log_probs(utterance)
+        return self._model.hear(utterance)
 
     def is_ready(self, n_samples: int) -> bool:
         return True
@@ -384,7 +392,7 @@ def test_of_a_model_ten_times_too_slow_finals_come_and_what_does_not_fit_is_coun
     starter: CompiledModel, sample: Samples
 ) -> None:
     for length in starter.buckets:
-        starter.log_probs(np.zeros(length, np.float32))  # Compiled: it has its own speed.
+        starter.hear(np.zeros(length, np.float32))  # Compiled: it has its own speed.
     sound = np.concatenate([sample] * 6)
     slow = Clockwork(starter, sound, rtf=10.0)
     events = list(Transcriber(slow, model=slow, settings=Settings(ring_s=38.5)))

@@ -98,7 +98,13 @@ def test_jsonl_is_every_event_with_the_documented_fields() -> None:
     assert set(FIELDS) == {thing["type"] for thing in objects}
     final = objects[2]
     assert final["text"] == "GOOD MORNING"
-    assert final["words"][0] == {"word": "GOOD", "start_s": 0.5, "end_s": 0.75, "confidence": 0.9}
+    assert final["words"][0] == {
+        "word": "GOOD",
+        "start_s": 0.5,
+        "end_s": 0.75,
+        "confidence": 0.9,
+        "written": "",
+    }
     assert objects[-1]["statistics"]["captured_s"] == 4.5
 
 

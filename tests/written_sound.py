@@ -12,7 +12,7 @@ import numpy as np
 
 from streamer.audio import Samples
 from streamer.config import Settings
-from streamer.decoder import FrameGrid, LogProbs
+from streamer.decoder import FrameGrid, Heard
 from streamer.models.labels import Labels
 
 FRAME = 320
@@ -47,6 +47,8 @@ class WrittenModel:
     name = "written"
     labels = Labels.from_symbols(["<pad>", "|", *ALPHABET[2:]])
     grid = FrameGrid(hop=FRAME, receptive_field=FRAME)
+    stable_lag_s = 0.8
+    needs_context = False
 
     def __init__(self, longest: int = 10_000 * FRAME) -> None:
         self.longest = longest
@@ -54,7 +56,7 @@ class WrittenModel:
         self.hears_instead: dict[str, str] = {}
         self.warmed_up = 0
 
-    def log_probs(self, utterance: Samples) -> LogProbs:
+    def hear(self, utterance: Samples) -> Heard:
         assert len(utterance) <= self.longest
         self.heard.append(len(utterance))
         # Not in a frame's middle: a span may begin there after a cut.
@@ -68,7 +70,7 @@ class WrittenModel:
         n_labels = len(self.labels.symbols)
         probs = np.full((len(best), n_labels), (1 - PROBABILITY) / (n_labels - 1), np.float32)
         probs[np.arange(len(best)), best] = PROBABILITY
-        return np.log(probs)
+        return Heard(np.log(probs))
 
     def is_ready(self, n_samples: int) -> bool:
         return True

@@ -21,6 +21,7 @@ import numpy as np
 from corpus import read_folder
 from decoding import Score, score
 from network import Network
+from packing import unpack
 from prepare import decode
 from shards import Example, read_shard, shard_paths
 from tqdm import tqdm
@@ -60,7 +61,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     with np.load(arguments.weights) as arrays:
-        network = Network(dict(arrays))
+        network = Network(unpack(arrays))
     found = [example for folder in arguments.folders for example in examples(folder)]
     written = table(score(network, tqdm(found, leave=False)))
     print(written)

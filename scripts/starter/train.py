@@ -29,6 +29,7 @@ from batches import Plan, ahead, epochs, lengths_of
 from decoding import greedy_text, score
 from keras import ops
 from network import Network
+from packing import unpack
 from rapidfuzz.distance import Levenshtein
 from shards import Example, read_shard, shard_paths, write_arrays
 
@@ -165,7 +166,10 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, default=5, help="how many lengths of batches")
     parser.add_argument("--teacher-weight", type=float, default=1.0)
     parser.add_argument(
-        "--freeze", nargs="*", default=["conv", "norm_"], help="beginnings of names of weights"
+        "--freeze",
+        nargs="*",
+        default=["conv", "norm_", "layer0", "layer1", "layer2"],
+        help="beginnings of names of weights; by default what the writing of text shares",
     )
     parser.add_argument(
         "--weight",
@@ -210,7 +214,7 @@ def main() -> None:
     )
     keras.config.set_dtype_policy(arguments.precision)
     with np.load(arguments.start) as arrays:
-        network = Learner(dict(arrays), arguments.teacher_weight)
+        network = Learner(unpack(arrays), arguments.teacher_weight)
     network.freeze(tuple(arguments.freeze))
     optimizer = keras.optimizers.AdamW(
         arguments.rate, weight_decay=0.01, beta_2=0.98, global_clipnorm=1.0

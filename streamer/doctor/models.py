@@ -62,7 +62,7 @@ def model_findings(name: str) -> Iterator[Finding]:
     try:
         began_s = time.perf_counter()
         model = models.load(name)
-        model.log_probs(np.zeros(model.buckets[0], np.float32))
+        model.hear(np.zeros(model.buckets[0], np.float32))
         first_s = time.perf_counter() - began_s
         model.warm_up(lambda _done, _total: True)
         all_s = time.perf_counter() - began_s

@@ -60,26 +60,32 @@ def load(
     if plain_name == "auto":
         plain_name = store.default()
     if plain_name == STARTER:
+        if precision != "float32":
+            raise ModelError(_only_in_float32(precision, STARTER))
         import_tensorflow()
         from streamer.models.starter import Starter
+        from streamer.models.two_pass import TwoPassModel
 
-        model: AcousticModel = Starter.from_package()
-        buckets: Sequence[int] = [to_samples(seconds) for seconds in BUCKETS_S]
-    else:
-        found = store.find(plain_name)
-        is_as_published = str(name).endswith(AS_PUBLISHED)
-        model, buckets = _read(found.path, found.name, is_as_published, precision)
+        lengths = [to_samples(seconds) for seconds in BUCKETS_S]
+        return TwoPassModel(Starter.from_package(), lengths, jit_compile=jit_compile)
+    found = store.find(plain_name)
+    is_as_published = str(name).endswith(AS_PUBLISHED)
+    model, buckets = _read(found.path, found.name, is_as_published, precision)
     if precision != "float32":
         from streamer.models.wav2vec2 import Wav2Vec2
 
         if not isinstance(model, Wav2Vec2):
-            raise ModelError(
-                f"Expected a wav2vec 2.0 or HuBERT for {precision}, found {model.name}, which "
-                "computes in float32."
-            )
+            raise ModelError(_only_in_float32(precision, model.name))
     from streamer.models.compiled import CompiledModel
 
     return CompiledModel(model, buckets, jit_compile=jit_compile)
+
+
+def _only_in_float32(precision: str, name: str) -> str:
+    return (
+        f"Expected a wav2vec 2.0 or HuBERT for {precision}, found {name}, which computes in "
+        "float32."
+    )
 
 
 def _read(

@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from streamer.alignment import LogProbs
 from streamer.audio import Samples
-from streamer.decoder import FrameGrid, LogProbs
+from streamer.decoder import FrameGrid, Heard
 from streamer.errors import ModelError
 from streamer.models.labels import Labels
 from streamer.padding import bucket_for, pad
@@ -52,9 +53,13 @@ class CompiledModel:
 
     Attributes:
         longest: The longest bucket: how many samples one call takes at most.
+        stable_lag_s, needs_context: See `streamer.recogniser.Model`.
         n_traces: How often the network was traced: at most once for each bucket, and for each
             number of utterances given to `log_probs_of_batch`.
     """
+
+    stable_lag_s = 0.8
+    needs_context = False
 
     def __init__(
         self, model: AcousticModel, buckets: Sequence[int], *, jit_compile: bool | None = None
@@ -77,7 +82,7 @@ class CompiledModel:
         self._model = model
         self._jit_compile = model.jit_compile if jit_compile is None else jit_compile
         self._is_warming_up = False
-        self._calls: dict[tuple[int, int], Callable[..., tuple[tf.Tensor, tf.Tensor]]] = {}
+        self._calls: dict[tuple[int, int], Callable[..., tuple[tf.Tensor, ...]]] = {}
         self._locks: dict[tuple[int, int], Lock] = {}
 
     def warm_up(self, keep_going: Callable[[int, int], bool] = lambda done, total: True) -> None:
@@ -101,6 +106,10 @@ class CompiledModel:
         """Whether so many samples need not wait for a warm-up that is under way."""
         return not self._is_warming_up or (bucket_for(n_samples, self.buckets), 1) in self._calls
 
+    def hear(self, utterance: Samples) -> Heard:
+        """Make of raw samples, shape [n_samples], n_samples <= longest, what there is to make."""
+        return Heard(self.log_probs(utterance))
+
     def log_probs(self, utterance: Samples) -> LogProbs:
         """Run the network on raw samples, shape [n_samples], n_samples <= longest.
 
@@ -123,34 +132,42 @@ class CompiledModel:
         valid = [len(utterance) for utterance in utterances]
         bucket = bucket_for(max(valid), self.buckets)
         waveforms = np.concatenate([pad(utterance, bucket) for utterance in utterances])
-        log_probs, n_frames = self._compiled(bucket, len(utterances))(
+        log_probs, n_frames, *_ = self._compiled(bucket, len(utterances))(
             tf.constant(waveforms), tf.constant(valid, tf.int32)
         )
         return [row[:n] for row, n in zip(log_probs.numpy(), n_frames.numpy(), strict=True)]
 
-    def _compiled(
-        self, bucket: int, batch_size: int = 1
-    ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    def _network(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """What is compiled: log-probabilities, valid frames, and what else a model computes."""
+        return self._model(waveforms, valid)
+
+    def _compiled(self, bucket: int, batch_size: int = 1) -> Callable[..., tuple[tf.Tensor, ...]]:
         """The function of a shape, compiled by the first who asks while the others wait."""
         with self._locks.setdefault((bucket, batch_size), Lock()):
             if (bucket, batch_size) not in self._calls:
                 self._calls[bucket, batch_size] = self._compile(bucket, batch_size)
             return self._calls[bucket, batch_size]
 
-    def _compile(self, bucket: int, batch_size: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-        def traced(waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _compile(self, bucket: int, batch_size: int) -> Callable[..., tuple[tf.Tensor, ...]]:
+        def traced(waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, ...]:
             self.n_traces += 1  # Runs while tracing only.
-            return self._model(waveforms, valid)
+            return self._network(waveforms, valid)
 
-        # A concrete function takes this one shape and can never be traced again.
-        call = tf.function(
-            traced, jit_compile=self._jit_compile, autograph=False
-        ).get_concrete_function(
-            tf.TensorSpec([batch_size, bucket], tf.float32), tf.TensorSpec([batch_size], tf.int32)
+        return self._compile_for(
+            traced, tf.zeros([batch_size, bucket]), tf.fill([batch_size], bucket)
         )
+
+    def _compile_for(
+        self, function: Callable[..., tuple[tf.Tensor, ...]], *examples: tf.Tensor
+    ) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """Compile a function for the shapes of these examples, and for no others."""
+        # A concrete function takes these shapes and can never be traced again.
+        call = tf.function(
+            function, jit_compile=self._jit_compile, autograph=False
+        ).get_concrete_function(*(tf.TensorSpec.from_tensor(x) for x in examples))
         # XLA compiles when it is first called.
         try:
-            call(tf.zeros([batch_size, bucket]), tf.fill([batch_size], bucket))
+            call(*examples)
         except tf.errors.OpError as error:
             how = "with XLA; --no-jit-compile does without it" if self._jit_compile else "as it is"
             raise ModelError(

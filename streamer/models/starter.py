@@ -1,8 +1,11 @@
 """`starter`: the small network that ships inside the package.
 
-A CTC network of 9.2 M parameters (18 MB in float16) whose encoder began as the encoder of
-Moonshine tiny (MIT, https://github.com/moonshine-ai/moonshine); its upper half and its head were
-trained for this project. Its origin and licence stand in `starter_weights/README.md`.
+Moonshine tiny (MIT, https://github.com/moonshine-ai/moonshine; Jeffries et al. 2024,
+https://arxiv.org/abs/2410.15608) and a CTC network that shares its lower half: three convolutions
+and three layers. The layers above are there twice. Moonshine's own lead to its attention decoder,
+which writes the text; the others, trained for this project, to log-probabilities of letters, which
+say when each word was said and whether anything was. Their origin and licence stand in
+`starter_weights/README.md`.
 
 Every layer takes and returns arrays of a fixed shape together with the number of valid entries,
 and computes nothing from the rest: padding changes no valid frame, whatever it contains.
@@ -11,27 +14,42 @@ and computes nothing from the rest: padding changes no valid frame, whatever it 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 import numpy as np
 import tensorflow as tf
 
 from streamer.errors import ModelError
+from streamer.models.attention_decoder import AttentionDecoder
 from streamer.models.labels import WAV2VEC2_LABELS
 from streamer.models.masking import zero_beyond
+from streamer.models.transformer import (
+    EPSILON,
+    attention,
+    gelu,
+    layer_norm,
+    rotate,
+    rotation,
+    split_heads,
+)
 
 # The three strided convolutions, as (taps, stride). One frame for 64 * 3 * 2 = 384 samples.
 CONVOLUTIONS = ((127, 64), (7, 3), (3, 2))
-N_LAYERS = 6
-N_HEADS = 8
+N_SHARED_LAYERS, N_LAYERS = 3, 6
 N_HEAD_BLOCKS = 3
-ROTARY_DIM = 32  # of a head's 36 dimensions; the last four carry no position
-ROTARY_BASE = 10_000.0
-EPSILON = 1e-5
+WIDTH = 288  # channels of every layer
+WRITING = "writing/"  # before the names of Moonshine's own upper layers
+
+Rotation = tuple[tf.Tensor, tf.Tensor]
 
 
 class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
-    """The network: raw waveforms in, log-probabilities of the wav2vec2-960h labels out."""
+    """The network: raw waveforms in, log-probabilities of the wav2vec2-960h labels out.
+
+    Attributes:
+        decoder: Writes the text of what `hear` gives it.
+    """
 
     name = "starter"
     labels = WAV2VEC2_LABELS
@@ -39,26 +57,36 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     receptive_field = 895
     jit_compile = True
 
-    def __init__(self, weights: dict[str, np.ndarray]) -> None:
-        """Take the weights, named and shaped as in `starter_weights/weights.npz`."""
+    def __init__(self, weights: Mapping[str, np.ndarray], tokens: Sequence[str] = ()) -> None:
+        """Take the weights.
+
+        Args:
+            weights: Named and shaped as in `starter_weights/weights.npz`, and for the decoder also
+                as in `writing.npz`; packed in eight bits or not.
+            tokens: What the decoder's tokens write.
+        """
         super().__init__(name="starter")
         self._weights = {
-            name: tf.Variable(array.astype(np.float32), trainable=False)
-            for name, array in weights.items()
+            name: tf.Variable(array, trainable=False) for name, array in unpacked(weights).items()
         }
+        self.decoder = AttentionDecoder(self._array, tokens)
 
     @classmethod
     def from_package(cls) -> Starter:
         """Read the weights that ship inside the package.
 
         Raises:
-            ModelError: The file is missing or cannot be read; the installation is damaged.
+            ModelError: A file is missing or cannot be read; the installation is damaged.
         """
-        path = resources.files("streamer.models") / "starter_weights" / "weights.npz"
+        folder = resources.files("streamer.models") / "starter_weights"
+        weights: dict[str, np.ndarray] = {}
         try:
-            with path.open("rb") as file, np.load(file) as arrays:
-                return cls({name: arrays[name] for name in arrays.files})
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            for name in ("weights.npz", "writing.npz"):
+                with (folder / name).open("rb") as file, np.load(file) as arrays:
+                    weights |= {name: arrays[name] for name in arrays.files}
+            tokens = weights.pop("token_texts").tobytes().decode().split("\n")
+            return cls(weights, tokens)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ModelError(
                 f"The weights of the model in the package cannot be read ({error}). "
                 "Install streamer again."
@@ -76,32 +104,57 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             Log-probabilities, float32 [batch, frame, label], and the number of valid frames,
             int32 [batch].
         """
+        x, n_frames, turn = self._lower(waveforms, valid)
+        return self._letters(x, n_frames, turn), n_frames
+
+    def hear(
+        self, waveforms: tf.Tensor, valid: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Compute the log-probabilities and, for the decoder, the encoder's states.
+
+        Args:
+            waveforms: As for the call.
+            valid: As for the call.
+
+        Returns:
+            What the call returns, and the states, float32 [batch, frame, channel].
+        """
+        x, n_frames, turn = self._lower(waveforms, valid)
+        states = self._upper(WRITING, x, n_frames, turn)
+        return self._letters(x, n_frames, turn), n_frames, states
+
+    def _lower(
+        self, waveforms: tf.Tensor, valid: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, Rotation]:
+        """The convolutions and layers that letters and text share."""
         # A NaN in the padding would survive every later multiplication by zero.
         x = zero_beyond(waveforms[..., tf.newaxis], valid)
         (_, stride1), (_, stride2), (_, stride3) = CONVOLUTIONS
 
         x = tf.tanh(tf.nn.conv1d(x, self._array("conv1"), stride1, "VALID"))
-        x = self._group_norm(x, _n_frames(valid, *CONVOLUTIONS[0]))
+        x = self._group_norm(x, _n_frames(valid, CONVOLUTIONS[:1]))
         x = tf.nn.conv1d(x, self._array("conv2"), stride2, "VALID") + self._array("conv2_bias")
-        x = _gelu(x)
+        x = gelu(x)
         x = tf.nn.conv1d(x, self._array("conv3"), stride3, "VALID") + self._array("conv3_bias")
-        x = _gelu(x)
+        x = gelu(x)
 
-        n_frames = valid
-        for taps, stride in CONVOLUTIONS:
-            n_frames = _n_frames(n_frames, taps, stride)
+        n_frames = n_frames_of(valid)
+        turn = rotation(x.shape[1] if x.shape[1] is not None else tf.shape(x)[1])
+        for layer in range(N_SHARED_LAYERS):
+            x = self._layer(f"layer{layer}/", x, n_frames, turn)
+        return x, n_frames, turn
 
-        rotation = _rotation(x.shape[1] if x.shape[1] is not None else tf.shape(x)[1])
-        for layer in range(N_LAYERS):
-            x = x + self._attention(f"layer{layer}/", x, n_frames, rotation)
-            x = x + self._feed_forward(f"layer{layer}/", x)
-        x = zero_beyond(_layer_norm(x, self._array("final_norm")), n_frames)
-
+    def _letters(self, x: tf.Tensor, n_frames: tf.Tensor, turn: Rotation) -> tf.Tensor:
+        x = self._upper("", x, n_frames, turn)
         for block in range(N_HEAD_BLOCKS):
             x = self._head_block(f"head{block}/", x, n_frames)
-        x = _layer_norm(x, self._array("head_norm"), self._array("head_norm_bias"))
-        logits = x @ self._array("labels") + self._array("labels_bias")
-        return tf.nn.log_softmax(logits), n_frames
+        x = layer_norm(x, self._array("head_norm"), self._array("head_norm_bias"))
+        return tf.nn.log_softmax(x @ self._array("labels") + self._array("labels_bias"))
+
+    def _upper(self, prefix: str, x: tf.Tensor, n_frames: tf.Tensor, turn: Rotation) -> tf.Tensor:
+        for layer in range(N_SHARED_LAYERS, N_LAYERS):
+            x = self._layer(f"{prefix}layer{layer}/", x, n_frames, turn)
+        return zero_beyond(layer_norm(x, self._array(prefix + "final_norm")), n_frames)
 
     def _array(self, name: str) -> tf.Variable:
         try:
@@ -123,79 +176,46 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         normalised = deviation * tf.math.rsqrt(variance + EPSILON)
         return normalised * self._array("norm_scale") + self._array("norm_bias")
 
-    def _attention(
-        self, layer: str, x: tf.Tensor, n_frames: tf.Tensor, rotation: tuple[tf.Tensor, tf.Tensor]
-    ) -> tf.Tensor:
-        """Self-attention over the valid frames, [batch, frame, channel] -> the same."""
-        y = _layer_norm(x, self._array(layer + "attention_norm"))
-        query = _rotate(_split_heads(y @ self._array(layer + "query")), rotation)
-        key = _rotate(_split_heads(y @ self._array(layer + "key")), rotation)
-        value = _split_heads(y @ self._array(layer + "value"))
-        scores = tf.matmul(query, key, transpose_b=True) / (query.shape[-1] ** 0.5)
-        mask = tf.sequence_mask(n_frames, tf.shape(x)[1])[:, tf.newaxis, tf.newaxis, :]
-        # Finite, so that a row without a single valid frame gives no NaN.
-        scores = tf.where(mask, scores, -1e9)
-        return _join_heads(tf.nn.softmax(scores) @ value) @ self._array(layer + "output")
-
-    def _feed_forward(self, layer: str, x: tf.Tensor) -> tf.Tensor:
-        y = _layer_norm(x, self._array(layer + "ffn_norm"))
-        y = _gelu(y @ self._array(layer + "ffn_in") + self._array(layer + "ffn_in_bias"))
-        return y @ self._array(layer + "ffn_out") + self._array(layer + "ffn_out_bias")
+    def _layer(self, layer: str, x: tf.Tensor, n_frames: tf.Tensor, turn: Rotation) -> tf.Tensor:
+        """One layer, [batch, frame, channel] -> the same."""
+        y = layer_norm(x, self._array(layer + "attention_norm"))
+        query = rotate(split_heads(y @ self._array(layer + "query")), turn)
+        key = rotate(split_heads(y @ self._array(layer + "key")), turn)
+        value = split_heads(y @ self._array(layer + "value"))
+        is_valid = tf.sequence_mask(n_frames, tf.shape(x)[1])[:, tf.newaxis, tf.newaxis, :]
+        x = x + attention(query, key, value, is_valid) @ self._array(layer + "output")
+        y = layer_norm(x, self._array(layer + "ffn_norm"))
+        y = gelu(y @ self._array(layer + "ffn_in") + self._array(layer + "ffn_in_bias"))
+        return x + y @ self._array(layer + "ffn_out") + self._array(layer + "ffn_out_bias")
 
     def _head_block(self, block: str, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
-        y = _layer_norm(x, self._array(block + "norm"), self._array(block + "norm_bias"))
+        y = layer_norm(x, self._array(block + "norm"), self._array(block + "norm_bias"))
         y = zero_beyond(y, n_frames)
         y = tf.nn.conv1d(y, self._array(block + "conv"), 1, "SAME")
-        y = _gelu(y + self._array(block + "conv_bias"))
+        y = gelu(y + self._array(block + "conv_bias"))
         y = y @ self._array(block + "out") + self._array(block + "out_bias")
         return zero_beyond(x + y, n_frames)
 
 
-def _n_frames(n: tf.Tensor, taps: int, stride: int) -> tf.Tensor:
-    """Valid outputs of a convolution without padding, given `n` valid inputs."""
-    return tf.maximum((n - taps) // stride + 1, 0)
+def n_frames_of(n_samples: tf.Tensor | int) -> tf.Tensor | int:
+    """How many frames so many samples give."""
+    return _n_frames(n_samples, CONVOLUTIONS)
 
 
-def _gelu(x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.gelu(x, approximate=False)
+def _n_frames(n: tf.Tensor | int, convolutions: Sequence[tuple[int, int]]) -> tf.Tensor | int:
+    """Valid outputs of convolutions (taps, stride) without padding, given `n` valid inputs."""
+    for taps, stride in convolutions:
+        n = (n - taps) // stride + 1
+        n = max(n, 0) if isinstance(n, int) else tf.maximum(n, 0)
+    return n
 
 
-def _layer_norm(x: tf.Tensor, scale: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
-    mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
-    y = (x - mean) * tf.math.rsqrt(variance + EPSILON) * scale
-    return y if bias is None else y + bias
-
-
-def _split_heads(x: tf.Tensor) -> tf.Tensor:
-    """[batch, frame, channel] -> [batch, head, frame, channel of the head]."""
-    shape = tf.shape(x)
-    x = tf.reshape(x, [shape[0], shape[1], N_HEADS, x.shape[2] // N_HEADS])
-    return tf.transpose(x, [0, 2, 1, 3])
-
-
-def _join_heads(x: tf.Tensor) -> tf.Tensor:
-    """The inverse of `_split_heads`."""
-    shape = tf.shape(x)
-    x = tf.transpose(x, [0, 2, 1, 3])
-    return tf.reshape(x, [shape[0], shape[2], N_HEADS * x.shape[3]])
-
-
-def _rotation(n_frames: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cosine and sine of the rotary angles, each [frame, pair].
-
-    Rotary position embedding: Su et al. 2021, https://arxiv.org/abs/2104.09864. Pair i of a head
-    turns by `position * base ** (-i / n_pairs)`.
-    """
-    n_pairs = ROTARY_DIM // 2
-    frequency = ROTARY_BASE ** (-np.arange(n_pairs, dtype=np.float32) / n_pairs)
-    angle = tf.cast(tf.range(n_frames), tf.float32)[:, tf.newaxis] * frequency
-    return tf.cos(angle), tf.sin(angle)
-
-
-def _rotate(x: tf.Tensor, rotation: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-    """Turn neighbouring pairs of the first `ROTARY_DIM` channels of `x` by their angles."""
-    cos, sin = rotation
-    even, odd = x[..., 0:ROTARY_DIM:2], x[..., 1:ROTARY_DIM:2]
-    turned = tf.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
-    turned = tf.reshape(turned, tf.concat([tf.shape(even)[:-1], [ROTARY_DIM]], axis=0))
-    return tf.concat([turned, x[..., ROTARY_DIM:]], axis=-1)
+def unpacked(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights in float32: those in eight bits are `(NAME - NAME:zero) * NAME:scale`."""
+    found = {}
+    for name, array in packed.items():
+        if ":" not in name:
+            found[name] = array.astype(np.float32)
+            if f"{name}:scale" in packed:
+                found[name] = (found[name] - packed[f"{name}:zero"]) * packed[f"{name}:scale"]
+    return found

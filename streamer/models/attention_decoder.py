@@ -1,0 +1,205 @@
+"""The second pass of `starter`: an attention decoder that writes text from what the encoder heard.
+
+The decoder of Moonshine tiny (MIT, https://github.com/moonshine-ai/moonshine; Jeffries et al. 2024,
+https://arxiv.org/abs/2410.15608): six transformer layers that attend to what was written and to
+the sound, over a vocabulary of word pieces. It knows words, case and punctuation, which CTC does
+not; it does not know when a word was said, which CTC does.
+
+It writes greedily, and several tokens at a time where they can be guessed: what it wrote of the
+same utterance a quarter of a second ago is almost what it will write now, and CTC has heard most
+words, too. What followed the last token there is read with it, in one block, and kept as far as it
+is what would be written anyway (speculative decoding, Leviathan et al. 2023,
+https://arxiv.org/abs/2211.17192). So guesses decide how long it takes, and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import tensorflow as tf
+
+from streamer.config import SAMPLE_RATE
+from streamer.models.transformer import attention, layer_norm, rotate, rotation, split_heads
+
+N_LAYERS = 6
+BLOCK = 8  # tokens read at once: about as quick as one, because a layer's weights are read once
+BEGIN, END = 1, 2  # the tokens before and after a text
+# What may be written. Numbers are to be written as they were said, for words to have their time.
+WRITTEN = re.compile("[A-Za-z' .,?!-]+")
+# Nobody says more, and a decoder that repeats itself must end (Moonshine's own limit, and a few).
+TOKENS_PER_S, TOKENS_BESIDES = 6.5, 6
+
+State = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]
+
+
+def most_tokens(n_samples: int) -> int:
+    """How many tokens are written for so much sound at most."""
+    return math.ceil(TOKENS_PER_S * n_samples / SAMPLE_RATE) + TOKENS_BESIDES
+
+
+class AttentionDecoder:
+    """Writes the text of one utterance.
+
+    Attributes:
+        tokens: What each token writes; a space begins a word.
+    """
+
+    def __init__(self, weights: Callable[[str], tf.Tensor], tokens: Sequence[str]) -> None:
+        """Take what gives the weights of a name, and the tokens."""
+        self.tokens = list(tokens)
+        self._weights = weights
+        cannot = [WRITTEN.fullmatch(token) is None for token in self.tokens]
+        self._penalty = np.where(cannot, np.float32(-1e9), np.float32(0))
+        self._penalty[END : END + 1] = -1e9  # unless it is the likeliest of all; see `_choose`
+        self._numbers = {token: number for number, token in reversed([*enumerate(self.tokens)])}
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text that tokens write."""
+        return "".join(self.tokens[token] for token in tokens).strip()
+
+    def guess(self, words: str) -> list[int]:
+        """The tokens that would write these words, if they are written so.
+
+        Byte-pair encoding (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909): of two
+        neighbours that are a token together, those that are the most frequent one are joined
+        first. Tokens are numbered by that.
+        """
+        found = []
+        for word in words.split():
+            pieces = list(f" {word}")
+            while True:
+                pairs = [self._numbers.get(a + b) for a, b in pairwise(pieces)]
+                best = min((p for p in pairs if p is not None), default=None)
+                if best is None:
+                    break
+                at = pairs.index(best)
+                pieces[at : at + 2] = [self.tokens[best]]
+            found += [self._numbers[piece] for piece in pieces if piece in self._numbers]
+        return found
+
+    def __call__(
+        self,
+        states: tf.Tensor,
+        n_frames: tf.Tensor,
+        guess: tf.Tensor,
+        n_most: tf.Tensor,
+        *,
+        room: int,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Write what the encoder has heard.
+
+        Args:
+            states: The encoder's output, float32 [1, frame, channel].
+            n_frames: How many of the frames count, int32 [1].
+            guess: Tokens in an order in which they may be written, int32 [token], with `BEGIN`
+                where a text begins; `END` where there are none.
+            n_most: How many tokens are written at most, int32; no more than there is room for.
+            room: For how many there is room.
+
+        Returns:
+            The tokens, int32 [room], and how many of them count, int32.
+        """
+        w = self._weights
+        length = room + 1 + BLOCK
+        guess = tf.concat([guess, tf.fill([BLOCK], END)], axis=0)
+        heard = [
+            (
+                split_heads(states @ w(f"decoder{i}/cross_key")),
+                split_heads(states @ w(f"decoder{i}/cross_value")),
+            )
+            for i in range(N_LAYERS)
+        ]
+        is_heard = tf.sequence_mask(n_frames, states.shape[1])[:, tf.newaxis, tf.newaxis, :]
+        cosine, sine = rotation(length)
+        empty = tf.zeros([1, heard[0][0].shape[1], length, heard[0][0].shape[3]])
+
+        def go_on(at: tf.Tensor, is_over: tf.Tensor, *_: object) -> tf.Tensor:
+            return tf.logical_not(is_over) & (at < n_most)
+
+        def write(
+            at: tf.Tensor, _: tf.Tensor, place: tf.Tensor, written: tf.Tensor, past: list[tf.Tensor]
+        ) -> State:
+            """Read the token at `at`, which is certain, and what follows it in the guess."""
+            last = tf.gather(written, at)
+            place = _nearest(guess == last, place)
+            # Not a slice: what its beginning is computed from would have to be known to XLA.
+            follows = tf.gather(guess, place + tf.range(1, BLOCK))
+            read = tf.concat([[last], follows], axis=0)
+            turn = (tf.slice(cosine, [at, 0], [BLOCK, -1]), tf.slice(sine, [at, 0], [BLOCK, -1]))
+            is_before = tf.range(length) <= at + tf.range(BLOCK)[:, tf.newaxis]
+            now = list(past)
+            x = tf.gather(w("tokens"), read)[tf.newaxis]
+            for i in range(N_LAYERS):
+                layer = f"decoder{i}/"
+                y = layer_norm(x, w(layer + "self_norm"))
+                key = rotate(split_heads(y @ w(layer + "self_key")), turn)
+                value = split_heads(y @ w(layer + "self_value"))
+                now[2 * i] = _replaced(past[2 * i], key, at, axis=2)
+                now[2 * i + 1] = _replaced(past[2 * i + 1], value, at, axis=2)
+                query = rotate(split_heads(y @ w(layer + "self_query")), turn)
+                y = attention(query, now[2 * i], now[2 * i + 1], is_before)
+                x = x + y @ w(layer + "self_output")
+                y = layer_norm(x, w(layer + "cross_norm"))
+                query = split_heads(y @ w(layer + "cross_query"))
+                y = attention(query, heard[i][0], heard[i][1], is_heard)
+                x = x + y @ w(layer + "cross_output")
+                y = layer_norm(x, w(layer + "ffn_norm"))
+                y = y @ w(layer + "ffn_in") + w(layer + "ffn_in_bias")
+                y, gate = tf.split(y, 2, axis=-1)
+                x = x + (tf.nn.silu(gate) * y) @ w(layer + "ffn_out") + w(layer + "ffn_out_bias")
+            x = layer_norm(x, w("decoder_norm"))[0]
+            chosen = self._choose(tf.matmul(x, w("tokens"), transpose_b=True))
+            # A guess is right if it is what was chosen before it, and so are all guesses before it.
+            is_right = tf.cast(read[1:] == chosen[:-1], tf.int32)
+            n_new = 1 + tf.reduce_sum(tf.math.cumprod(is_right))
+            is_end = (chosen == END) & (tf.range(BLOCK) < n_new)
+            is_over = tf.reduce_any(is_end)
+            n_new = tf.where(is_over, tf.argmax(is_end, output_type=tf.int32), n_new)
+            written = _replaced(written, chosen, at + 1, axis=0)
+            return at + n_new, is_over, place + n_new, written, now
+
+        at, _, _, written, _ = tf.while_loop(
+            go_on,
+            write,
+            (
+                tf.constant(0),
+                tf.constant(False),
+                tf.constant(0),
+                tf.concat([[BEGIN], tf.fill([room + BLOCK], END)], axis=0),
+                [empty] * (2 * N_LAYERS),
+            ),
+        )
+        return written[1 : room + 1], tf.minimum(at, n_most)
+
+    def _choose(self, logits: tf.Tensor) -> tf.Tensor:
+        """The likeliest token that may be written, [token] from [token, vocabulary].
+
+        The text ends only where its end is the likeliest of all: who would go on with a digit has
+        not finished.
+        """
+        best = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        may = tf.argmax(logits + self._penalty, axis=-1, output_type=tf.int32)
+        return tf.where(best == END, END, may)
+
+
+def _nearest(is_one: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+    """The index of a true entry, [n], that is nearest to a place; the place, if there is none."""
+    distance = tf.abs(tf.range(is_one.shape[0]) - place)
+    distance = tf.where(is_one, distance, is_one.shape[0])
+    nearest = tf.argmin(distance, output_type=tf.int32)
+    nearest = tf.where(tf.reduce_any(is_one), nearest, place)
+    return tf.minimum(nearest, is_one.shape[0] - BLOCK)  # a whole block follows
+
+
+def _replaced(x: tf.Tensor, new: tf.Tensor, at: tf.Tensor, axis: int) -> tf.Tensor:
+    """`x` with `new` from the index `at` of an axis on."""
+    place = tf.range(x.shape[axis]) - at
+    inside = (place >= 0) & (place < new.shape[axis])
+    moved = tf.gather(new, tf.clip_by_value(place, 0, new.shape[axis] - 1), axis=axis)
+    if axis:
+        inside = inside[:, tf.newaxis]
+    return tf.where(inside, moved, x)

@@ -1,0 +1,76 @@
+"""What the layers of a transformer are made of, with rotary positions as Moonshine has them."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+N_HEADS = 8
+ROTARY_DIM = 32  # of a head's 36 dimensions; the last four carry no position
+ROTARY_BASE = 10_000.0
+EPSILON = 1e-5
+
+
+def layer_norm(x: tf.Tensor, scale: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
+    """Normalise the channels of [batch, frame, channel] to zero mean and unit variance."""
+    mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+    y = (x - mean) * tf.math.rsqrt(variance + EPSILON) * scale
+    return y if bias is None else y + bias
+
+
+def gelu(x: tf.Tensor) -> tf.Tensor:
+    """The exact GELU, not its approximation."""
+    return tf.nn.gelu(x, approximate=False)
+
+
+def attention(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Scaled dot-product attention, [batch, head, frame, channel of the head] each.
+
+    Args:
+        query: What is asked.
+        key: Where the answers are.
+        value: The answers.
+        mask: Which keys a query may see, bool, to be broadcast to [batch, head, query, key].
+
+    Returns:
+        The answers, heads joined: [batch, query, channel].
+    """
+    scores = tf.matmul(query, key, transpose_b=True) / (query.shape[-1] ** 0.5)
+    # Finite, so that a row that may see nothing gives no NaN.
+    scores = tf.where(mask, scores, -1e9)
+    return join_heads(tf.nn.softmax(scores) @ value)
+
+
+def split_heads(x: tf.Tensor) -> tf.Tensor:
+    """[batch, frame, channel] -> [batch, head, frame, channel of the head]."""
+    shape = tf.shape(x)
+    x = tf.reshape(x, [shape[0], shape[1], N_HEADS, x.shape[2] // N_HEADS])
+    return tf.transpose(x, [0, 2, 1, 3])
+
+
+def join_heads(x: tf.Tensor) -> tf.Tensor:
+    """The inverse of `split_heads`."""
+    shape = tf.shape(x)
+    x = tf.transpose(x, [0, 2, 1, 3])
+    return tf.reshape(x, [shape[0], shape[2], N_HEADS * x.shape[3]])
+
+
+def rotation(n_frames: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cosine and sine of the rotary angles, each [frame, pair].
+
+    Rotary position embedding: Su et al. 2021, https://arxiv.org/abs/2104.09864. Pair i of a head
+    turns by `position * base ** (-i / n_pairs)`.
+    """
+    n_pairs = ROTARY_DIM // 2
+    frequency = ROTARY_BASE ** (-np.arange(n_pairs, dtype=np.float32) / n_pairs)
+    angle = tf.cast(tf.range(n_frames), tf.float32)[:, tf.newaxis] * frequency
+    return tf.cos(angle), tf.sin(angle)
+
+
+def rotate(x: tf.Tensor, rotation: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    """Turn neighbouring pairs of the first `ROTARY_DIM` channels of `x` by their angles."""
+    cos, sin = rotation
+    even, odd = x[..., 0:ROTARY_DIM:2], x[..., 1:ROTARY_DIM:2]
+    turned = tf.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
+    turned = tf.reshape(turned, tf.concat([tf.shape(even)[:-1], [ROTARY_DIM]], axis=0))
+    return tf.concat([turned, x[..., ROTARY_DIM:]], axis=-1)
