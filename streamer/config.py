@@ -177,6 +177,10 @@ class Settings:
         silence_s = min(CANDIDATE_SILENCE_S, self.end_silence_s)
         return n_frames * (silence_s + self.vad_frame_ms / 1000)
 
+    def stable_lag_with(self, model_lag_s: float) -> float:
+        """`stable_lag_s`, or what the model asks for where that is None."""
+        return model_lag_s if self.stable_lag_s is None else self.stable_lag_s
+
     def changed(self, **changes: Any) -> Settings:
         """These settings with some changed of those that can be changed while sound is heard.
 

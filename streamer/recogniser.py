@@ -134,8 +134,7 @@ class Recogniser:
         self._partial_interval = to_samples(settings.partial_interval_s)
         self._partial_window = to_samples(settings.partial_window_s)
         self._context = min(to_samples(settings.context_s), self._longest // 4)
-        stable_lag_s = settings.stable_lag_s
-        lag = to_samples(model.stable_lag_s if stable_lag_s is None else stable_lag_s)
+        lag = to_samples(settings.stable_lag_with(model.stable_lag_s))
         self._stable_lag = min(lag, self._longest // 4)
         self._cut_window = to_samples(settings.cut_window_s)
         self._cut_pause = to_samples(settings.cut_pause_s)

@@ -45,7 +45,6 @@ def decode_whole(samples: Samples, model: Model, settings: Settings) -> list[Dec
     it takes, each ended at the longest pause in the last `cut_window_s` of it.
     """
     search = search_for(model.labels) if settings.language_model else None
-    lag_s = model.stable_lag_s if settings.stable_lag_s is None else settings.stable_lag_s
     words: list[DecodedWord] = []
     start = 0
     while True:
@@ -55,7 +54,7 @@ def decode_whole(samples: Samples, model: Model, settings: Settings) -> list[Dec
         found = [word.shifted(start) for word in found]
         if stop == len(samples):
             return words + found
-        edge = stop - to_samples(lag_s)
+        edge = stop - to_samples(settings.stable_lag_with(model.stable_lag_s))
         pause = longest_gap(found, start, stop - to_samples(settings.cut_window_s), edge)
         cut = sum(pause) // 2 if pause else edge
         words += [word for word in found if word.stop <= cut]
