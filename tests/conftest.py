@@ -30,7 +30,8 @@ def _nothing_is_pulled(tmp_path_factory: pytest.TempPathFactory) -> None:
     for variable in [name for name in os.environ if name.startswith("STREAMER_")]:
         if variable != "STREAMER_TEST_MICROPHONE":
             del os.environ[variable]
-    for variable in ("STREAMER_MODELS_DIR", "TFHUB_CACHE_DIR", "HF_HOME", "XDG_CONFIG_HOME"):
+    folders = "STREAMER_MODELS_DIR TFHUB_CACHE_DIR HF_HOME XDG_CONFIG_HOME XDG_CACHE_HOME"
+    for variable in folders.split():
         os.environ[variable] = str(tmp_path_factory.mktemp(variable.lower()))
 
 

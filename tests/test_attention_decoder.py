@@ -40,11 +40,12 @@ def write(
     network: Starter, name: str, guess: list[int], n_most: int = ROOM, padding: int = 0
 ) -> list[int]:
     states, n_frames = heard(network, name)
-    states = tf.pad(states, [[0, 0], [0, padding], [0, 0]], constant_values=1e3)
+    memory = network.decoder.memory(states)
+    memory = tf.pad(memory, [[0, 0], [0, 0], [0, padding], [0, 0]], constant_values=1e3)
     guessed = np.full(2 * ROOM, END, np.int32)
     guessed[: len(guess)] = guess
     tokens, n = network.decoder(
-        states, n_frames, tf.constant(guessed), tf.constant(n_most), room=ROOM
+        memory, n_frames, tf.constant(guessed), tf.constant(n_most), room=ROOM
     )
     return list(tokens.numpy()[: int(n)].tolist())
 

@@ -67,8 +67,8 @@ def reference(network: Network, waves: dict[str, np.ndarray]) -> dict[str, np.nd
 
 def check(weights: Path, expected: dict[str, np.ndarray]) -> float:
     """Run the package's own network on the waves, and return the largest difference."""
-    with np.load(weights) as arrays:
-        packaged = Starter(dict(arrays))
+    with np.load(weights) as arrays, np.load(PACKAGED / "writing.npz") as writing:
+        packaged = Starter({**writing, **arrays})
     largest = 0.0
     for name in (n.removeprefix("wave_") for n in expected if n.startswith("wave_")):
         wave = expected[f"wave_{name}"]

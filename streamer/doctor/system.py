@@ -9,12 +9,12 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 from streamer import __version__, configuration
 from streamer.doctor.finding import OK, PROBLEM, WARNING, Finding
 from streamer.errors import TypingError
+from streamer.processor import instruction_sets
 from streamer.typing_tools import CLIPBOARDS, TYPING, clipboards_for, tools_for
 
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
@@ -78,7 +78,7 @@ def machine(_options: argparse.Namespace) -> Iterator[Finding]:
         return
     import_s = time.perf_counter() - began_s
     n_cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    flags = _processor_flags()
+    flags = instruction_sets()
     instructions = [name for name in INSTRUCTIONS if name in flags]
     has_vectors = not flags or {"avx2", "asimd"} & set(flags)
     yield Finding(
@@ -140,12 +140,3 @@ def typing(_options: argparse.Namespace) -> Iterator[Finding]:
     clipboard = any(name in here for name in clipboards_for(os.environ))
     text = f"what you say is {description}" + ("" if clipboard else "; no clipboard program")
     yield Finding("dictation", OK, text, None, facts)
-
-
-def _processor_flags() -> list[str]:
-    """The instruction sets of the processor, as Linux names them; none elsewhere."""
-    try:
-        lines: Iterable[str] = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    return next((s.split(":")[1].split() for s in lines if s.startswith(("flags", "Features"))), [])

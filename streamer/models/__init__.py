@@ -18,20 +18,19 @@ from typing import TYPE_CHECKING
 
 from streamer.config import to_samples
 from streamer.errors import ModelError
-from streamer.models import store
+from streamer.models import compiled_code, store
 from streamer.models.catalogue import STARTER
 from streamer.models.unpacking import unpack
 
 if TYPE_CHECKING:
     from streamer.models.compiled import AcousticModel, CompiledModel
 
-# Each costs seconds of start-up and saves the time that a shorter utterance would spend on padding.
-# The longest is the published length of wav2vec2-960h.
-BUCKETS_S = (4.0, 8.0, 15.375)
-# From `scripts/measure_buckets` on two busy cores: time grows with the length, and partials take a
-# tenth less than with the best four lengths, a third less than with the best two. An utterance of
-# 8 s, with what is heard before and after it, is given 9.
-WAV2VEC2_BUCKETS_S = (2.0, 4.0, 6.0, 9.0, 15.375)
+# Each costs a second or two of the first start and saves the time that a shorter utterance would
+# spend on padding. From `scripts/measure_buckets` on two busy cores: time grows with the length,
+# and partials take a tenth less than with the best four lengths, a third less than with the best
+# two. An utterance of 8 s, with what is heard before and after it, is given 9. The longest is the
+# published length of wav2vec2-960h.
+BUCKETS_S = (2.0, 4.0, 6.0, 9.0, 15.375)
 AS_PUBLISHED = "@published"  # behind the name of a model whose own graph is to be run
 
 logger = logging.getLogger(__name__)
@@ -66,8 +65,7 @@ def load(
         from streamer.models.starter import Starter
         from streamer.models.two_pass import TwoPassModel
 
-        lengths = [to_samples(seconds) for seconds in BUCKETS_S]
-        return TwoPassModel(Starter.from_package(), lengths, jit_compile=jit_compile)
+        return TwoPassModel(Starter.from_package(), _buckets(), jit_compile=jit_compile)
     found = store.find(plain_name)
     is_as_published = str(name).endswith(AS_PUBLISHED)
     model, buckets = _read(found.path, found.name, is_as_published, precision)
@@ -110,7 +108,6 @@ def _read(
     import_tensorflow()
     from streamer.models import checkpoints, saved_model
 
-    wav2vec2_buckets = [to_samples(seconds) for seconds in WAV2VEC2_BUCKETS_S]
     is_published_form = not is_checkpoint and checkpoints.is_published_form(path)
     if is_as_published and not is_published_form:
         raise ModelError(
@@ -118,18 +115,23 @@ def _read(
             f"{path}"
         )
     if is_checkpoint:
-        return checkpoints.read_hugging_face(path, precision, name=name), wav2vec2_buckets
+        return checkpoints.read_hugging_face(path, precision, name=name), _buckets()
     if is_published_form and not is_as_published:
-        return checkpoints.read_saved_model(path, precision=precision), wav2vec2_buckets
+        return checkpoints.read_saved_model(path, precision=precision), _buckets()
     model = saved_model.published(path) if is_as_published else saved_model.read(path, name)
     if model.caveat is not None:
         logger.warning(model.caveat)
-    return model, [model.length] if model.length else [to_samples(seconds) for seconds in BUCKETS_S]
+    return model, [model.length] if model.length else _buckets()
+
+
+def _buckets() -> list[int]:
+    return [to_samples(seconds) for seconds in BUCKETS_S]
 
 
 def import_tensorflow() -> None:
     """Import TensorFlow with little chatter, and without stopping the other threads."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    compiled_code.keep()
     if "tensorflow" not in sys.modules:
         _preload_libraries()
         import tensorflow  # noqa: F401

@@ -81,9 +81,21 @@ class AttentionDecoder:
             found += [self._numbers[piece] for piece in pieces if piece in self._numbers]
         return found
 
+    def memory(self, states: tf.Tensor) -> tf.Tensor:
+        """What the layers attend to, computed once for all tokens.
+
+        Args:
+            states: The encoder's output, float32 [batch, frame, channel].
+
+        Returns:
+            Keys and values of each layer in turn, float32 [batch, 2 * layer, frame, channel].
+        """
+        names = [f"decoder{i}/cross_{kind}" for i in range(N_LAYERS) for kind in ("key", "value")]
+        return tf.stack([states @ self._weights(name) for name in names], axis=1)
+
     def __call__(
         self,
-        states: tf.Tensor,
+        memory: tf.Tensor,
         n_frames: tf.Tensor,
         guess: tf.Tensor,
         n_most: tf.Tensor,
@@ -93,7 +105,7 @@ class AttentionDecoder:
         """Write what the encoder has heard.
 
         Args:
-            states: The encoder's output, float32 [1, frame, channel].
+            memory: Keys and values of what was heard, float32 [1, 2 * layer, frame, channel].
             n_frames: How many of the frames count, int32 [1].
             guess: Tokens in an order in which they may be written, int32 [token], with `BEGIN`
                 where a text begins; `END` where there are none.
@@ -106,16 +118,10 @@ class AttentionDecoder:
         w = self._weights
         length = room + 1 + BLOCK
         guess = tf.concat([guess, tf.fill([BLOCK], END)], axis=0)
-        heard = [
-            (
-                split_heads(states @ w(f"decoder{i}/cross_key")),
-                split_heads(states @ w(f"decoder{i}/cross_value")),
-            )
-            for i in range(N_LAYERS)
-        ]
-        is_heard = tf.sequence_mask(n_frames, states.shape[1])[:, tf.newaxis, tf.newaxis, :]
+        heard = [split_heads(memory[:, i]) for i in range(2 * N_LAYERS)]
+        is_heard = tf.sequence_mask(n_frames, memory.shape[2])[:, tf.newaxis, tf.newaxis, :]
         cosine, sine = rotation(length)
-        empty = tf.zeros([1, heard[0][0].shape[1], length, heard[0][0].shape[3]])
+        empty = tf.zeros([1, heard[0].shape[1], length, heard[0].shape[3]])
 
         def go_on(at: tf.Tensor, is_over: tf.Tensor, *_: object) -> tf.Tensor:
             return tf.logical_not(is_over) & (at < n_most)
@@ -145,7 +151,7 @@ class AttentionDecoder:
                 x = x + y @ w(layer + "self_output")
                 y = layer_norm(x, w(layer + "cross_norm"))
                 query = split_heads(y @ w(layer + "cross_query"))
-                y = attention(query, heard[i][0], heard[i][1], is_heard)
+                y = attention(query, heard[2 * i], heard[2 * i + 1], is_heard)
                 x = x + y @ w(layer + "cross_output")
                 y = layer_norm(x, w(layer + "ffn_norm"))
                 y = y @ w(layer + "ffn_in") + w(layer + "ffn_in_bias")

@@ -14,6 +14,7 @@ from streamer.alignment import LogProbs
 from streamer.audio import Samples
 from streamer.decoder import FrameGrid, Heard
 from streamer.errors import ModelError
+from streamer.models import compiled_code
 from streamer.models.labels import Labels
 from streamer.padding import bucket_for, pad
 
@@ -165,10 +166,12 @@ class CompiledModel:
         call = tf.function(
             function, jit_compile=self._jit_compile, autograph=False
         ).get_concrete_function(*(tf.TensorSpec.from_tensor(x) for x in examples))
-        # XLA compiles when it is first called.
         try:
-            call(*examples)
+            call(*examples)  # XLA compiles when it is first called.
         except tf.errors.OpError as error:
+            # What was kept of an earlier start may be damaged.
+            if self._jit_compile and compiled_code.forget():
+                return self._compile_for(function, *examples)
             how = "with XLA; --no-jit-compile does without it" if self._jit_compile else "as it is"
             raise ModelError(
                 f"The model {self.name} cannot be run {how}: {error.message}"

@@ -36,12 +36,14 @@ from streamer.models.transformer import (
 
 # The three strided convolutions, as (taps, stride). One frame for 64 * 3 * 2 = 384 samples.
 CONVOLUTIONS = ((127, 64), (7, 3), (3, 2))
-N_SHARED_LAYERS, N_LAYERS = 3, 6
+# The layers in the order in which they are computed: those that letters and text share, Moonshine's
+# own that lead to the text, and those that lead to the letters.
+SHARED = ("layer0/", "layer1/", "layer2/")
+WRITING = ("writing/layer3/", "writing/layer4/", "writing/layer5/")
+HEARING = ("layer3/", "layer4/", "layer5/")
+LAYERS = (*SHARED, *WRITING, *HEARING)
 N_HEAD_BLOCKS = 3
 WIDTH = 288  # channels of every layer
-WRITING = "writing/"  # before the names of Moonshine's own upper layers
-
-Rotation = tuple[tf.Tensor, tf.Tensor]
 
 
 class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
@@ -67,7 +69,8 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         """
         super().__init__(name="starter")
         self._weights = {
-            name: tf.Variable(array, trainable=False) for name, array in unpacked(weights).items()
+            name: tf.Variable(array, trainable=False)
+            for name, array in stacked(unpacked(weights)).items()
         }
         self.decoder = AttentionDecoder(self._array, tokens)
 
@@ -104,8 +107,8 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             Log-probabilities, float32 [batch, frame, label], and the number of valid frames,
             int32 [batch].
         """
-        x, n_frames, turn = self._lower(waveforms, valid)
-        return self._letters(x, n_frames, turn), n_frames
+        log_probs, n_frames, _ = self.hear(waveforms, valid)
+        return log_probs, n_frames
 
     def hear(
         self, waveforms: tf.Tensor, valid: tf.Tensor
@@ -119,42 +122,49 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         Returns:
             What the call returns, and the states, float32 [batch, frame, channel].
         """
-        x, n_frames, turn = self._lower(waveforms, valid)
-        states = self._upper(WRITING, x, n_frames, turn)
-        return self._letters(x, n_frames, turn), n_frames, states
+        n_frames = n_frames_of(valid)
+        letters, text = self._layers(self._features(waveforms, valid), n_frames)
+        states = zero_beyond(layer_norm(text, self._array("writing/final_norm")), n_frames)
+        x = zero_beyond(layer_norm(letters, self._array("final_norm")), n_frames)
+        for block in range(N_HEAD_BLOCKS):
+            x = self._head_block(f"head{block}/", x, n_frames)
+        x = layer_norm(x, self._array("head_norm"), self._array("head_norm_bias"))
+        logits = x @ self._array("labels") + self._array("labels_bias")
+        return tf.nn.log_softmax(logits), n_frames, states
 
-    def _lower(
-        self, waveforms: tf.Tensor, valid: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, Rotation]:
-        """The convolutions and layers that letters and text share."""
+    def _features(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+        """The convolutions, [batch, sample] -> [batch, frame, channel]."""
         # A NaN in the padding would survive every later multiplication by zero.
         x = zero_beyond(waveforms[..., tf.newaxis], valid)
         (_, stride1), (_, stride2), (_, stride3) = CONVOLUTIONS
-
         x = tf.tanh(tf.nn.conv1d(x, self._array("conv1"), stride1, "VALID"))
         x = self._group_norm(x, _n_frames(valid, CONVOLUTIONS[:1]))
         x = tf.nn.conv1d(x, self._array("conv2"), stride2, "VALID") + self._array("conv2_bias")
         x = gelu(x)
         x = tf.nn.conv1d(x, self._array("conv3"), stride3, "VALID") + self._array("conv3_bias")
-        x = gelu(x)
+        return gelu(x)
 
-        n_frames = n_frames_of(valid)
-        turn = rotation(x.shape[1] if x.shape[1] is not None else tf.shape(x)[1])
-        for layer in range(N_SHARED_LAYERS):
-            x = self._layer(f"layer{layer}/", x, n_frames, turn)
-        return x, n_frames, turn
+    def _layers(self, x: tf.Tensor, n_frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the last layers give for the letters and for the text, [batch, frame, channel] each.
 
-    def _letters(self, x: tf.Tensor, n_frames: tf.Tensor, turn: Rotation) -> tf.Tensor:
-        x = self._upper("", x, n_frames, turn)
-        for block in range(N_HEAD_BLOCKS):
-            x = self._head_block(f"head{block}/", x, n_frames)
-        x = layer_norm(x, self._array("head_norm"), self._array("head_norm_bias"))
-        return tf.nn.log_softmax(x @ self._array("labels") + self._array("labels_bias"))
+        One loop over all of them, because XLA compiles its body once.
+        """
+        turn = rotation(tf.shape(x)[1] if x.shape[1] is None else x.shape[1])
+        is_valid = tf.sequence_mask(n_frames, tf.shape(x)[1])[:, tf.newaxis, tf.newaxis, :]
 
-    def _upper(self, prefix: str, x: tf.Tensor, n_frames: tf.Tensor, turn: Rotation) -> tf.Tensor:
-        for layer in range(N_SHARED_LAYERS, N_LAYERS):
-            x = self._layer(f"{prefix}layer{layer}/", x, n_frames, turn)
-        return zero_beyond(layer_norm(x, self._array(prefix + "final_norm")), n_frames)
+        def compute(
+            number: tf.Tensor, x: tf.Tensor, shared: tf.Tensor, text: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
+            x = self._layer(number, x, is_valid, turn)
+            shared = tf.where(number == len(SHARED) - 1, x, shared)
+            is_text = number == len(SHARED + WRITING) - 1
+            text = tf.where(is_text, x, text)
+            return number + 1, tf.where(is_text, shared, x), shared, text
+
+        _, letters, _, text = tf.while_loop(
+            lambda number, *_: number < len(LAYERS), compute, (tf.constant(0), x, x, x)
+        )
+        return letters, text
 
     def _array(self, name: str) -> tf.Variable:
         try:
@@ -176,17 +186,26 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         normalised = deviation * tf.math.rsqrt(variance + EPSILON)
         return normalised * self._array("norm_scale") + self._array("norm_bias")
 
-    def _layer(self, layer: str, x: tf.Tensor, n_frames: tf.Tensor, turn: Rotation) -> tf.Tensor:
-        """One layer, [batch, frame, channel] -> the same."""
-        y = layer_norm(x, self._array(layer + "attention_norm"))
-        query = rotate(split_heads(y @ self._array(layer + "query")), turn)
-        key = rotate(split_heads(y @ self._array(layer + "key")), turn)
-        value = split_heads(y @ self._array(layer + "value"))
-        is_valid = tf.sequence_mask(n_frames, tf.shape(x)[1])[:, tf.newaxis, tf.newaxis, :]
-        x = x + attention(query, key, value, is_valid) @ self._array(layer + "output")
-        y = layer_norm(x, self._array(layer + "ffn_norm"))
-        y = gelu(y @ self._array(layer + "ffn_in") + self._array(layer + "ffn_in_bias"))
-        return x + y @ self._array(layer + "ffn_out") + self._array(layer + "ffn_out_bias")
+    def _layer(
+        self,
+        number: tf.Tensor,
+        x: tf.Tensor,
+        is_valid: tf.Tensor,
+        turn: tuple[tf.Tensor, tf.Tensor],
+    ) -> tf.Tensor:
+        """One of `LAYERS`, [batch, frame, channel] -> the same."""
+
+        def array(name: str) -> tf.Tensor:
+            return self._array("layers/" + name)[number]
+
+        y = layer_norm(x, array("attention_norm"))
+        query = rotate(split_heads(y @ array("query")), turn)
+        key = rotate(split_heads(y @ array("key")), turn)
+        value = split_heads(y @ array("value"))
+        x = x + attention(query, key, value, is_valid) @ array("output")
+        y = layer_norm(x, array("ffn_norm"))
+        y = gelu(y @ array("ffn_in") + array("ffn_in_bias"))
+        return x + y @ array("ffn_out") + array("ffn_out_bias")
 
     def _head_block(self, block: str, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
         y = layer_norm(x, self._array(block + "norm"), self._array(block + "norm_bias"))
@@ -218,4 +237,17 @@ def unpacked(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             found[name] = array.astype(np.float32)
             if f"{name}:scale" in packed:
                 found[name] = (found[name] - packed[f"{name}:zero"]) * packed[f"{name}:scale"]
+    return found
+
+
+def stacked(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights, with arrays of one name in all `LAYERS` together: "layers/NAME", [layer, ...].
+
+    A name that not all layers have is left out.
+    """
+    of_layers = {name: a for name, a in weights.items() if name.startswith(LAYERS)}
+    found = {name: a for name, a in weights.items() if name not in of_layers}
+    for name in {name.removeprefix(LAYERS[0]) for name in of_layers if name.startswith(LAYERS[0])}:
+        if all(layer + name in of_layers for layer in LAYERS):
+            found["layers/" + name] = np.stack([of_layers[layer + name] for layer in LAYERS])
     return found

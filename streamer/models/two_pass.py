@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from streamer.audio import Samples
 from streamer.decoder import Heard, greedy_text
-from streamer.models.attention_decoder import BEGIN, END, most_tokens
+from streamer.models.attention_decoder import BEGIN, END, N_LAYERS, most_tokens
 from streamer.models.compiled import CompiledModel
 from streamer.models.starter import WIDTH, Starter, n_frames_of
 from streamer.padding import bucket_for, pad
@@ -46,27 +46,29 @@ class TwoPassModel(CompiledModel):
         if len(utterance) < self.grid.receptive_field:
             return Heard(self.log_probs(utterance), "")
         bucket = bucket_for(len(utterance), self.buckets)
-        log_probs, n_frames, states = self._compiled(bucket)(
+        log_probs, n_frames, memory = self._compiled(bucket)(
             tf.constant(pad(utterance, bucket)), tf.constant([len(utterance)], tf.int32)
         )
         found = log_probs.numpy()[0, : int(n_frames[0])]
+        letters = greedy_text(found, self.labels)
+        if not letters.strip():
+            return Heard(found, "")
         decoder = self._starter.decoder
-        heard = decoder.guess(greedy_text(found, self.labels).lower())
-        guessed = [BEGIN, *self._guess, BEGIN, *heard][: 2 * self._room]
+        guessed = [BEGIN, *self._guess, BEGIN, *decoder.guess(letters.lower())][: 2 * self._room]
         guess = np.full(2 * self._room, END, np.int32)
         guess[: len(guessed)] = guessed
-        n_missing = n_frames_of(self.longest) - states.shape[1]
         tokens, n_tokens = self._compiled_decoder()(
-            tf.pad(states, [[0, 0], [0, n_missing], [0, 0]]),
-            n_frames,
-            tf.constant(guess),
-            tf.constant(most_tokens(len(utterance))),
+            memory, n_frames, tf.constant(guess), tf.constant(most_tokens(len(utterance)))
         )
         self._guess = tokens.numpy()[: int(n_tokens)].tolist()
         return Heard(found, decoder.text(self._guess))
 
     def _network(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return self._starter.hear(waveforms, valid)
+        log_probs, n_frames, states = self._starter.hear(waveforms, valid)
+        memory = self._starter.decoder.memory(states)
+        n_missing = n_frames_of(self.longest) - states.shape[1]
+        # As long as the longest, because the decoder is compiled for that.
+        return log_probs, n_frames, tf.pad(memory, [[0, 0], [0, 0], [0, n_missing], [0, 0]])
 
     def _compile(self, bucket: int, batch_size: int) -> Callable[..., tuple[tf.Tensor, ...]]:
         if self._decoder is not None:
@@ -83,9 +85,9 @@ class TwoPassModel(CompiledModel):
             if self._decoder is None:
                 self._decoder = self._compile_for(
                     functools.partial(self._starter.decoder, room=self._room),
-                    tf.zeros([1, n_frames_of(self.longest), WIDTH]),
+                    tf.zeros([1, 2 * N_LAYERS, n_frames_of(self.longest), WIDTH]),
                     tf.constant([1], tf.int32),
                     tf.fill([2 * self._room], END),
-                    tf.constant(self._room),
+                    tf.constant(1),  # Not as much as there is room for: it is written at once.
                 )
             return self._decoder
