@@ -52,7 +52,8 @@ class Settings:
         cut_window_s: The pause to cut at is looked for in so much of the piece's end.
         cut_pause_s: There, a pause as long as this between stable words is taken at once.
         partials: Whether to emit partial transcripts.
-        first_partial_interval_s: New sound between two attempts, as long as nothing is shown.
+        first_partial_interval_s: New sound between two attempts, as long as nothing is shown and
+        first_partial_within_s: the utterance has not been going on for so long: then it is noise.
         partial_interval_s: New sound between two partials. They come less often when the
             machine does not keep up.
         partial_window_s: What a partial decodes of a long utterance: when more was said, only
@@ -99,6 +100,7 @@ class Settings:
     cut_pause_s: float = 0.3
     partials: bool = True
     first_partial_interval_s: float = 0.05
+    first_partial_within_s: float = 3.0
     partial_interval_s: float = 0.25
     partial_window_s: float = 6.0
     context_s: float = 2.0
@@ -142,6 +144,7 @@ class Settings:
             ("cut_window_s", 0.05, 600.0),
             ("cut_pause_s", 0.0, 600.0),
             ("first_partial_interval_s", 0.05, 600.0),
+            ("first_partial_within_s", 0.0, 600.0),
             ("partial_interval_s", 0.05, 600.0),
             ("partial_window_s", 0.05, 600.0),
             ("context_s", 0.0, 600.0),

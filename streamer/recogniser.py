@@ -131,6 +131,7 @@ class Recogniser:
         self._is_lagging = False
         self._longest = min(to_samples(settings.longest_piece_s), model.longest)
         self._first_interval = to_samples(settings.first_partial_interval_s)
+        self._first_within = to_samples(settings.first_partial_within_s)
         self._partial_interval = to_samples(settings.partial_interval_s)
         self._partial_window = to_samples(settings.partial_window_s)
         self._context = min(to_samples(settings.context_s), self._longest // 4)
@@ -312,7 +313,8 @@ class Recogniser:
             self._cut_at(cut, self._stabiliser.stable, segment, utterance)
             return
         self._emit_partial(segment, utterance, work.stop)
-        interval = self._partial_interval if utterance.shown else self._first_interval
+        is_waited_for = not utterance.shown and work.stop - segment.start < self._first_within
+        interval = self._first_interval if is_waited_for else self._partial_interval
         utterance.partial_due = work.stop + interval
 
     def _pause_to_cut_at(self, utterance: _Utterance, stop: int) -> int | None:

@@ -294,6 +294,17 @@ def test_the_first_word_is_tried_for_more_often_until_there_is_one() -> None:
     assert steps[:5] == [3, 3, 3, 6, 6]
 
 
+def test_what_goes_on_without_a_word_is_noise_and_tried_less_often() -> None:
+    machine = Machine(
+        first_partial_interval_s=frames(3),
+        first_partial_within_s=frames(9),
+        partial_interval_s=frames(6),
+    )
+    machine.follow(".." + 30 * "_")
+    steps = (np.diff(machine.model.heard) // FRAME).tolist()
+    assert steps[:4] == [3, 3, 6, 6]
+
+
 # Falling behind.
 
 
