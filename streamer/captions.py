@@ -1,7 +1,7 @@
 """Captions on a terminal: finals that scroll by, and below them what is being said and a status.
 
-Finals are ordinary lines: they stay in the scrollback, and the terminal wraps them. The last rows
-are rewritten in place, all at once, and only when they change.
+Finals are ordinary lines, wrapped at words: they stay in the scrollback. The last rows are
+rewritten in place, all at once, and only when they change.
 """
 
 from __future__ import annotations
@@ -205,8 +205,8 @@ class CaptionWriter:
             return self._enlarge(event.text, self._size()[0]) + "\n"
         spans = [(word.word, UNDERLINE if _is_unsure(word) else "") for word in event.words]
         if " ".join(text for text, _ in spans) != event.text:
-            return event.text + "\n"
-        return " ".join(self._look(*span) for span in spans) + "\n"
+            spans = [(text, "") for text in event.text.split()]
+        return "".join(row.drawn + "\n" for row in self._rows(spans, self._size()[0] - 1))
 
     def _partial_rows(self, columns: int) -> list[Row]:
         partial = self._partial
@@ -221,6 +221,9 @@ class CaptionWriter:
             (text, DIM * (i >= n_stable) + UNDERLINE * (word is not None and _is_unsure(word)))
             for i, (text, word) in enumerate(zip(words, known, strict=True))
         ]
+        return self._rows(spans, columns)
+
+    def _rows(self, spans: Sequence[Span], columns: int) -> list[Row]:
         return [
             Row(
                 " ".join(text for text, _ in line),

@@ -35,10 +35,7 @@ def show(
         Interruption(source, before_exit=keys.restore) as interruption,
         transcriber,
     ):
-        say(
-            f"Listening to {source.name}; the first words take a while, the model is loading. "
-            "Ctrl-C ends."
-        )
+        say(f"Listening to {source.name} while the model loads. Ctrl-C ends.")
         then()
         view = _View(transcriber, source, outputs, KEYS if keys.works else "")
         has_quit = False

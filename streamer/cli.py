@@ -120,7 +120,7 @@ def _captions(options: argparse.Namespace) -> int:
     transcriber = Transcriber(source, model=options.model, settings=settings_of(options))
     with Outputs(options) as outputs:
         status = captions_command.show(
-            transcriber, source, outputs, then=functools.partial(_hint_at_better_model, options)
+            transcriber, source, outputs, then=functools.partial(_hint_at_other_models, options)
         )
     if outputs.has_failed:  # Ctrl-C is how captions end; that not everything is saved is news.
         return FAILED
@@ -150,7 +150,7 @@ def _dictate(options: argparse.Namespace) -> int:
             say("Paused. `streamer dictate --control start` begins, Ctrl-C ends.")
         else:
             say(f"Listening: what you say is {goal.description}. Ctrl-C ends.")
-        _hint_at_better_model(options)
+        _hint_at_other_models(options)
         dictate_command.write(_told(transcriber), dictation, goal)
     return INTERRUPTED if interruption.happened else 0
 
@@ -252,20 +252,17 @@ def _load(options: argparse.Namespace) -> CompiledModel:
     from streamer import models
 
     model = models.load(options.model, jit_compile=options.jit_compile, precision=options.precision)
-    _hint_at_better_model(options)
+    _hint_at_other_models(options)
     return model
 
 
-def _hint_at_better_model(options: argparse.Namespace) -> None:
-    """Say how to get the full model, to who uses the small one without having asked for it."""
+def _hint_at_other_models(options: argparse.Namespace) -> None:
+    """Say that there are others, to who uses the model in the package without having asked."""
     from streamer.models import store
-    from streamer.models.catalogue import STARTER, WAV2VEC2_960H
+    from streamer.models.catalogue import STARTER
 
     if options.model == "auto" and store.default() == STARTER:
-        say(
-            f"This is {STARTER}, the small model; `streamer models pull {WAV2VEC2_960H}` gets the "
-            "full one."
-        )
+        say(f"The model is {STARTER}; `streamer models` lists others.")
 
 
 class _Warnings(logging.Handler):

@@ -122,8 +122,10 @@ def test_an_empty_final_only_clears_the_line() -> None:
     assert frames(partial("", "UH"), final("")) == ["\x1b[2mUH\x1b[0m", FIRST]
 
 
-def test_a_long_final_is_left_to_the_terminal_to_wrap() -> None:
-    assert frames(final("A " * 60 + "A"), columns=20) == ["A " * 60 + "A\n"]
+def test_a_long_final_is_wrapped_at_words_like_its_partials() -> None:
+    drawn = frames(partial("ONE TWO THREE FOUR", ""), final("ONE TWO THREE FOUR"), columns=12)
+    assert drawn == ["ONE TWO\nTHREE FOUR", "\r\x1b[1A\x1b[JONE TWO\nTHREE FOUR\n"]
+    assert frames(final("ONE TWO", "TWO"), columns=6) == ["ONE\n\x1b[4mTWO\x1b[0m\n"]
 
 
 def test_the_same_frame_is_not_drawn_again() -> None:
@@ -262,14 +264,14 @@ def test_on_the_screen_there_is_what_was_said_and_the_status_last() -> None:
     ):
         screen.writer.write(event)
     assert screen.rows() == [
-        "GOOD MORNING AND THA",
-        "NKS",
+        "GOOD MORNING AND",
+        "THANKS",
         "MY TRAIN WAS LATE",
         "TODAY BUT",
         "▁▅█ USB      q quit",
     ]
     screen.writer.close()
-    assert screen.rows() == ["GOOD MORNING AND THA", "NKS"]
+    assert screen.rows() == ["GOOD MORNING AND", "THANKS"]
 
 
 @pytest.mark.parametrize("columns", [3, 7, 11, 19])
@@ -344,10 +346,11 @@ class Terminal:
                     self.output += os.read(self._ours, 65_536).decode("utf-8", "ignore")
 
     def finals(self) -> list[str]:
-        """The lines that were drawn above the live region."""
+        """The sentences that were drawn above the live region."""
         plain = re.sub(r"\x1b\[(?!J)[?0-9;]*[A-Za-z]", "", self.output)
-        found = re.findall(r"\r\x1b\[J([^\r\n\x1b]+\.)\r\n", plain)
-        return [line for line in found if not line.startswith("streamer:")]
+        found = re.findall(r"\r\x1b\[J((?:[^\r\n\x1b]+\r\n)*?[^\r\n\x1b]+\.)\r\n", plain)
+        lines = [line.replace("\r\n", " ") for line in found]
+        return [line for line in lines if not line.startswith("streamer:")]
 
 
 def test_keys_pause_mark_and_quit_and_leave_the_terminal_as_it_was(tmp_path: Path) -> None:

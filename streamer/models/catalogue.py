@@ -44,9 +44,9 @@ class Entry:
 CATALOGUE = (
     Entry(
         name=STARTER,
-        n_bytes=18_500_000,
+        n_bytes=29_500_000,
         licence="MIT",
-        purpose="English, in the package; small, to begin with at once",
+        purpose="English, in the package; writes case and punctuation",
     ),
     # https://github.com/tensorflow/tfhub.dev/blob/master/assets/docs/vasudevgupta7/models/wav2vec2-960h/1.md
     # names the first source, https://www.tensorflow.org/hub/hosting the form of the second, and
