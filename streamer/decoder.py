@@ -15,11 +15,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from streamer.alignment import Alignment, LogProbs, Run, align
+from streamer.alignment import Alignment, LogProbs, Run, align, align_beginning
 from streamer.beam_search import BeamSearch
 from streamer.config import Settings, to_samples
 from streamer.models.labels import Labels
-from streamer.second_pass import is_believed, spell
+from streamer.second_pass import Spelled, is_believed, longest_fitting, spell
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,13 @@ class Heard:
         log_probs: Log-probabilities of the labels in the valid frames.
         text: What its second pass has written, with case and marks; None from a model that has
             none.
+        confidences: How sure the second pass is of each word of the text, as blanks part it, from 0
+            to 1.
     """
 
     log_probs: LogProbs
     text: str | None = None
+    confidences: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,9 @@ class DecodedWord:
 
     `confidence` tells how clearly its letters were heard: the geometric mean, over the letters, of
     the probability of any one letter in the frame where that is highest. A language model or a
-    second pass may have made another letter of it. `written` is the word with case and marks, where
-    the model writes them. `is_doubted` says that it stands for what a second pass has written
+    second pass may have made another letter of it. If a second pass has written the word, it is
+    the mean of that and of how sure it was of that. `written` is the word with case and marks,
+    where the model writes them. `is_doubted` says that it stands for what a second pass has written
     otherwise: with more of the sound that may fit.
     """
 
@@ -83,6 +87,8 @@ def decode(
     grid: FrameGrid,
     n_samples: int,
     search: BeamSearch | None = None,
+    *,
+    is_over: bool = True,
 ) -> list[DecodedWord]:
     """Decode into words.
 
@@ -92,6 +98,7 @@ def decode(
         grid: Where the frames are in the sound.
         n_samples: Length of the decoded span; no word reaches beyond it.
         search: How the likeliest text is found; None decodes greedily.
+        is_over: Whether nobody speaks at the span's end, so that all of a text can fit it.
 
     Returns:
         The words in order; their times never overlap.
@@ -99,30 +106,78 @@ def decode(
     log_probs = heard.log_probs
     if not len(log_probs):
         return []
-    if heard.text is not None and (written := _written(heard.text, log_probs, labels, search)):
-        runs, texts = written
-        return _words(runs, log_probs, labels, grid, n_samples, texts)
-    runs = _likeliest(log_probs, labels, search).runs
+    if heard.text is None:
+        runs = _likeliest(log_probs, labels, search).runs
+        return _words(runs, log_probs, labels, grid, n_samples)
+    spelled = spell(heard.text, heard.confidences, labels)
+    runs, n_believed = _believed(spelled, log_probs, labels, search, is_over)
     words = _words(runs, log_probs, labels, grid, n_samples)
-    return [replace(word, is_doubted=heard.text is not None) for word in words]
+    for i, word in enumerate(words):
+        if i < n_believed:
+            confidence = (word.confidence + spelled.confidences[i]) / 2
+            words[i] = replace(word, written=spelled.written[i], confidence=confidence)
+        else:
+            words[i] = replace(word, is_doubted=True)
+    return words
 
 
-def _written(
-    text: str, log_probs: LogProbs, labels: Labels, search: BeamSearch | None
-) -> tuple[list[Run], tuple[str, ...]] | None:
-    """The letters and the words of a written text; None if it does not fit the sound."""
-    spelled = spell(text, labels)
-    written = align(log_probs, spelled.labels, labels.blank)
-    if written is None:
-        return None
-    n_letters = len(spelled.labels)
+def _believed(
+    spelled: Spelled,
+    log_probs: LogProbs,
+    labels: Labels,
+    search: BeamSearch | None,
+    is_over: bool,
+) -> tuple[list[Run], int]:
+    """As many words of a written text as fit the sound, then what CTC has heard behind them.
+
+    Where the sound breaks off in mid-word, a text often goes wrong at its end: unsure words there
+    are not taken, and nothing in their place.
+
+    Returns:
+        The letters, and how many of their words are of the text.
+    """
+    if is_over:
+        whole = align(log_probs, spelled.labels, labels.blank)
+        if whole is not None and _fits(spelled, whole, log_probs, labels, search):
+            return whole.runs, len(spelled.written)
+    else:
+        complete = spelled.without_unsure_end()
+        written = align_beginning(log_probs, complete.labels, labels.blank)
+        best = float(log_probs.max(1).sum())
+        if written is not None and is_believed(
+            complete.confidence, best - written.log_prob, len(complete.labels)
+        ):
+            return written.runs, len(complete.written)
+    n_words, after = longest_fitting(spelled, log_probs, labels)
+    if not n_words:
+        return _likeliest(log_probs, labels, search).runs, 0
+    written = align_beginning(log_probs, spelled.first(n_words).labels, labels.blank)
+    assert written is not None  # It was found there.
+    # Letters before the next word begins would be those of the last one, heard otherwise.
+    begins = log_probs[after:].argmax(1) == labels.word_boundary
+    if not begins.any():
+        return written.runs, n_words
+    after += int(begins.argmax())
+    rest = _likeliest(log_probs[after:], labels, search).runs
+    boundary = (labels.word_boundary, after, after + 1)
+    shifted = [(label, first + after, last + after) for label, first, last in rest]
+    return [*written.runs, boundary, *shifted], n_words
+
+
+def _fits(
+    spelled: Spelled,
+    alignment: Alignment,
+    log_probs: LogProbs,
+    labels: Labels,
+    search: BeamSearch | None,
+) -> bool:
     # No text is likelier than the best path, so most need no search.
-    if not is_believed(written.log_prob, float(log_probs.max(1).sum()), n_letters):
-        likeliest = _likeliest(log_probs, labels, search)
-        n_letters = max(n_letters, len(likeliest.runs))
-        if not is_believed(written.log_prob, likeliest.log_prob, n_letters):
-            return None
-    return written.runs, spelled.written
+    n_letters, best = len(spelled.labels), float(log_probs.max(1).sum())
+    if is_believed(spelled.confidence, best - alignment.log_prob, n_letters):
+        return True
+    likeliest = _likeliest(log_probs, labels, search)
+    n_letters = max(n_letters, len(likeliest.runs))
+    return is_believed(spelled.confidence, likeliest.log_prob - alignment.log_prob, n_letters)
 
 
 def _likeliest(log_probs: LogProbs, labels: Labels, search: BeamSearch | None) -> Alignment:
@@ -140,9 +195,8 @@ def _words(
     labels: Labels,
     grid: FrameGrid,
     n_samples: int,
-    written: Sequence[str] = (),
 ) -> list[DecodedWord]:
-    """Put the letters together; `written` has as many entries as there are words, or none."""
+    """Put the letters together."""
     writes = [i for i in range(len(labels.symbols)) if i not in labels.silent]
     clearest = log_probs[:, [i for i in writes if i != labels.word_boundary]].max(1)
 
@@ -161,7 +215,6 @@ def _words(
                 start=start,
                 stop=min(max(stop, start), n_samples),
                 confidence=float(np.exp(np.mean(peaks))),
-                written=written[len(words)] if written else "",
             )
         )
         letters.clear()

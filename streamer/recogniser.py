@@ -185,7 +185,10 @@ class Recogniser:
         """Decode the work's span; the words' times are absolute."""
         model = self._model
         heard = model.hear(work.samples)
-        words = decode(heard, model.labels, model.grid, len(work.samples), self._search)
+        is_over = work.kind in (WorkKind.FINAL, WorkKind.SPECULATIVE)
+        words = decode(
+            heard, model.labels, model.grid, len(work.samples), self._search, is_over=is_over
+        )
         return [word.shifted(work.start) for word in words]
 
     def complete(self, work: Work, words: list[DecodedWord], took_s: float = 0.0) -> None:

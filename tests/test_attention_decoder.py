@@ -44,7 +44,7 @@ def write(
     memory = tf.pad(memory, [[0, 0], [0, 0], [0, padding], [0, 0]], constant_values=1e3)
     guessed = np.full(2 * ROOM, END, np.int32)
     guessed[: len(guess)] = guess
-    tokens, n = network.decoder(
+    tokens, _, n = network.decoder(
         memory, n_frames, tf.constant(guessed), tf.constant(n_most), room=ROOM
     )
     return list(tokens.numpy()[: int(n)].tolist())
@@ -95,6 +95,33 @@ def test_numbers_are_written_as_words(network: Starter) -> None:
     logits = np.zeros((2, n), np.float32)
     logits[:, [digit, END, word]] = [[3.0, 2.0, 1.0], [2.0, 3.0, 1.0]]
     assert decoder._choose(tf.constant(logits)).numpy().tolist() == [word, END]
+
+
+def test_each_word_has_the_probability_of_its_letters_whatever_was_guessed(
+    starter: CompiledModel,
+) -> None:
+    first = starter.hear(WAVES["wave_window"])
+    assert first.text is not None
+    assert len(first.confidences) == len(first.text.split()) == len(WRITTEN["window"].split())
+    assert all(0.0 < confidence <= 1.0 for confidence in first.confidences)
+    assert np.median(first.confidences) > 0.9
+    guessed = starter.hear(WAVES["wave_window"])
+    assert guessed.confidences == pytest.approx(first.confidences, rel=1e-3)
+
+
+def test_confidences_are_those_of_the_words_that_blanks_part() -> None:
+    tokens = ["", "", "", " no", "n", "e", ",", " ", " oh", "-la"]
+    decoder = AttentionDecoder(lambda name: None, tokens)
+    half = float(np.log(0.5))
+    for written, expected in (
+        ([3, 4, 5, 6, 8, 9], [0.125, 0.25]),
+        ([4, 6, 6], [0.5]),
+        ([7, 3, 7, 4], [0.5, 0.5]),
+        ([], []),
+    ):
+        assert len(decoder.text(written).split()) == len(expected)
+        found = decoder.confidences(written, [half] * len(written))
+        assert found == pytest.approx(tuple(expected))
 
 
 def test_a_guess_is_the_tokens_that_write_the_words(network: Starter) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -22,13 +24,18 @@ def said(letters: str, probability: float = 0.9) -> LogProbs:
     return np.log(probs).astype(np.float32)
 
 
-def words(letters: str, text: str | None) -> list[tuple[str, str]]:
-    found = decode(Heard(said(letters), text), WAV2VEC2_LABELS, GRID, 10**6)
+def heard(log_probs: LogProbs, text: str | None, confidence: float = 0.9) -> Heard:
+    """A second pass that is as sure of each word."""
+    return Heard(log_probs, text, (confidence,) * len((text or "").split()))
+
+
+def words(letters: str, text: str | None, confidence: float = 0.9) -> list[tuple[str, str]]:
+    found = decode(heard(said(letters), text, confidence), WAV2VEC2_LABELS, GRID, 10**6)
     return [(word.text, word.written) for word in found]
 
 
 def spelled(text: str) -> tuple[str, tuple[str, ...]]:
-    found = spell(text, WAV2VEC2_LABELS)
+    found = spell(text, [0.9] * len(text.split()), WAV2VEC2_LABELS)
     return "".join(WAV2VEC2_LABELS.symbols[label] for label in found.labels), found.written
 
 
@@ -49,21 +56,23 @@ def test_a_text_is_spelled_as_it_is_said(text: str, letters: str, written: tuple
 
 def test_labels_in_lower_case_spell_it_too() -> None:
     labels = Labels.from_symbols(["<pad>", "|", "o", "n"])
-    assert spell("No, on", labels).labels == (3, 2, 1, 2, 3)
+    assert spell("No, on", [0.9, 0.9], labels).labels == (3, 2, 1, 2, 3)
 
 
 def test_what_was_written_has_the_times_of_what_was_heard() -> None:
     letters = "_NO__|_OH_"
     plain = decode(Heard(said(letters)), WAV2VEC2_LABELS, GRID, 10**6)
-    found = decode(Heard(said(letters), "No, oh."), WAV2VEC2_LABELS, GRID, 10**6)
+    found = decode(heard(said(letters), "No, oh."), WAV2VEC2_LABELS, GRID, 10**6)
     assert [word.written for word in found] == ["No,", "oh."]
     assert [(w.text, w.start, w.stop) for w in found] == [(w.text, w.start, w.stop) for w in plain]
 
 
 def test_a_likely_spelling_is_believed_though_other_letters_were_heard() -> None:
-    assert words("_N_I_H_T|F_A_L_S_", "Night falls.")[0] == ("NIHT", "")  # four times as unlikely
+    heard_as = "_N_I_H_T|F_A_L_S_"
+    assert words(heard_as, "Night falls.") == [("NIGHT", "Night"), ("FALLS", "falls.")]
+    assert words(heard_as, "Night falls.", confidence=0.5) == [("NIHT", ""), ("FALS", "")]
     doubtful = said("NIGHT|FALZ", probability=0.3)
-    found = decode(Heard(doubtful, "Night fals."), WAV2VEC2_LABELS, GRID, 10**6)
+    found = decode(heard(doubtful, "Night fals."), WAV2VEC2_LABELS, GRID, 10**6)
     assert [word.text for word in found] == ["NIGHT", "FALS"]
 
 
@@ -71,7 +80,7 @@ def test_a_likely_spelling_is_believed_though_other_letters_were_heard() -> None
     "text",
     [
         "Thank you for watching.",  # was not said
-        "No. No. No. No. No. No.",  # more than there is time for
+        "One. One. One. One. One.",  # more than there is time for
         "",  # though something was said
     ],
 )
@@ -87,3 +96,38 @@ def test_sentences_end_behind_marks_but_not_behind_abbreviations() -> None:
     assert [ends_sentence(word) for word in ("so.", "so?", "so!", "so...")] == [True] * 4
     assert [ends_sentence(word) for word in ("so", "so,", "Mr.", "Mrs.", "")] == [False] * 5
     assert (without_marks("so?!"), marks_of("so?!"), marks_of("don't")) == ("so", "?!", "")
+
+
+def test_confidence_is_the_mean_of_both_passes() -> None:
+    both = Heard(said("__NO_|_OH_|LA_", 0.8), "No, oh-la.", (0.8, 0.6))
+    found = decode(both, WAV2VEC2_LABELS, GRID, 10**6)
+    assert [(word.text, round(word.confidence, 3)) for word in found] == [
+        ("NO", 0.8),
+        ("OH", 0.7),
+        ("LA", 0.7),
+    ]
+    # Where another text is taken, only CTC has heard it.
+    doubted = decode(Heard(said("__NO_", 0.8), "Thanks.", (0.1,)), WAV2VEC2_LABELS, GRID, 10**6)
+    assert [(word.text, round(word.confidence, 3)) for word in doubted] == [("NO", 0.8)]
+
+
+@pytest.mark.parametrize(
+    ("letters", "text", "confidences", "expected"),
+    [
+        # The sound breaks off in mid-word, and the text goes wrong there.
+        ("_NIGHT|FAL_LS|O", "Night falls over town.", (0.9, 0.9, 0.9, 0.9), "Night falls O"),
+        ("_NIGHT|FAL_LS|O", "Night comes quickly.", (0.9,) * 3, "Night FALLS O"),
+        ("_NIGHT|FAL_LS|ON_|US_", "Night falls, falls.", (0.9, 0.9, 0.3), "Night falls, ON US"),
+        # What follows has no beginning of its own: it is the last word, heard otherwise.
+        ("_NIGHTS_", "Night will come to us all.", (0.9,) * 6, "Night"),
+        ("_NIGHTS|FAL_L_", "Night will come to us all.", (0.9,) * 6, "Night FALL"),
+        ("_NIGHT|FAL_LS_", "Day broke.", (0.9, 0.9), "NIGHT FALLS"),
+    ],
+)
+def test_what_fits_of_a_text_is_believed_and_ctc_goes_on(
+    letters: str, text: str, confidences: tuple[float, ...], expected: str
+) -> None:
+    found = decode(Heard(said(letters), text, confidences), WAV2VEC2_LABELS, GRID, 10**6)
+    assert " ".join(word.written or word.text for word in found) == expected
+    assert [word.is_doubted for word in found] == [not word.written for word in found]
+    assert all(a.stop <= b.start for a, b in pairwise(found))

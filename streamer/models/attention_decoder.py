@@ -33,7 +33,7 @@ WRITTEN = re.compile("[A-Za-z' .,?!-]+")
 # Nobody says more, and a decoder that repeats itself must end (Moonshine's own limit, and a few).
 TOKENS_PER_S, TOKENS_BESIDES = 6.5, 6
 
-State = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]
+State = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]
 
 
 def most_tokens(n_samples: int) -> int:
@@ -60,6 +60,22 @@ class AttentionDecoder:
     def text(self, tokens: Sequence[int]) -> str:
         """The text that tokens write."""
         return "".join(self.tokens[token] for token in tokens).strip()
+
+    def confidences(self, tokens: Sequence[int], log_probs: Sequence[float]) -> tuple[float, ...]:
+        """How likely each word of the text is, as blanks part it: the product of its tokens.
+
+        Marks do not count: who is not sure of a comma may be sure of the word before it.
+        """
+        found: list[float] = []
+        is_inside = False
+        for token, log_prob in zip(tokens, log_probs, strict=True):
+            piece = self.tokens[token]
+            if not is_inside or piece.startswith(" "):
+                is_inside = bool(piece.strip())
+                found += [0.0] * is_inside
+            if any(character.isalpha() for character in piece):
+                found[-1] += log_prob
+        return tuple(math.exp(log_prob) for log_prob in found)
 
     def guess(self, words: str) -> list[int]:
         """The tokens that would write these words, if they are written so.
@@ -101,7 +117,7 @@ class AttentionDecoder:
         n_most: tf.Tensor,
         *,
         room: int,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Write what the encoder has heard.
 
         Args:
@@ -113,7 +129,8 @@ class AttentionDecoder:
             room: For how many there is room.
 
         Returns:
-            The tokens, int32 [room], and how many of them count, int32.
+            The tokens, int32 [room], their log-probabilities, float32 [room], and how many of them
+            count, int32.
         """
         w = self._weights
         length = room + 1 + BLOCK
@@ -127,7 +144,12 @@ class AttentionDecoder:
             return tf.logical_not(is_over) & (at < n_most)
 
         def write(
-            at: tf.Tensor, _: tf.Tensor, place: tf.Tensor, written: tf.Tensor, past: list[tf.Tensor]
+            at: tf.Tensor,
+            _: tf.Tensor,
+            place: tf.Tensor,
+            written: tf.Tensor,
+            log_probs: tf.Tensor,
+            past: list[tf.Tensor],
         ) -> State:
             """Read the token at `at`, which is certain, and what follows it in the guess."""
             last = tf.gather(written, at)
@@ -158,7 +180,9 @@ class AttentionDecoder:
                 y, gate = tf.split(y, 2, axis=-1)
                 x = x + (tf.nn.silu(gate) * y) @ w(layer + "ffn_out") + w(layer + "ffn_out_bias")
             x = layer_norm(x, w("decoder_norm"))[0]
-            chosen = self._choose(tf.matmul(x, w("tokens"), transpose_b=True))
+            logits = tf.matmul(x, w("tokens"), transpose_b=True)
+            chosen = self._choose(logits)
+            log_prob = tf.gather(logits, chosen, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
             # A guess is right if it is what was chosen before it, and so are all guesses before it.
             is_right = tf.cast(read[1:] == chosen[:-1], tf.int32)
             n_new = 1 + tf.reduce_sum(tf.math.cumprod(is_right))
@@ -166,9 +190,10 @@ class AttentionDecoder:
             is_over = tf.reduce_any(is_end)
             n_new = tf.where(is_over, tf.argmax(is_end, output_type=tf.int32), n_new)
             written = _replaced(written, chosen, at + 1, axis=0)
-            return at + n_new, is_over, place + n_new, written, now
+            log_probs = _replaced(log_probs, log_prob, at + 1, axis=0)
+            return at + n_new, is_over, place + n_new, written, log_probs, now
 
-        at, _, _, written, _ = tf.while_loop(
+        at, _, _, written, log_probs, _ = tf.while_loop(
             go_on,
             write,
             (
@@ -176,10 +201,11 @@ class AttentionDecoder:
                 tf.constant(False),
                 tf.constant(0),
                 tf.concat([[BEGIN], tf.fill([room + BLOCK], END)], axis=0),
+                tf.zeros([length]),
                 [empty] * (2 * N_LAYERS),
             ),
         )
-        return written[1 : room + 1], tf.minimum(at, n_most)
+        return written[1 : room + 1], log_probs[1 : room + 1], tf.minimum(at, n_most)
 
     def _choose(self, logits: tf.Tensor) -> tf.Tensor:
         """The likeliest token that may be written, [token] from [token, vocabulary].

@@ -57,11 +57,12 @@ class TwoPassModel(CompiledModel):
         guessed = [BEGIN, *self._guess, BEGIN, *decoder.guess(letters.lower())][: 2 * self._room]
         guess = np.full(2 * self._room, END, np.int32)
         guess[: len(guessed)] = guessed
-        tokens, n_tokens = self._compiled_decoder()(
+        tokens, token_log_probs, n_tokens = self._compiled_decoder()(
             memory, n_frames, tf.constant(guess), tf.constant(most_tokens(len(utterance)))
         )
         self._guess = tokens.numpy()[: int(n_tokens)].tolist()
-        return Heard(found, decoder.text(self._guess))
+        sure = decoder.confidences(self._guess, token_log_probs.numpy()[: int(n_tokens)].tolist())
+        return Heard(found, decoder.text(self._guess), sure)
 
     def _network(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, ...]:
         log_probs, n_frames, states = self._starter.hear(waveforms, valid)
