@@ -19,7 +19,7 @@ from streamer.alignment import Alignment, LogProbs, Run, align, align_beginning
 from streamer.beam_search import BeamSearch
 from streamer.config import Settings, to_samples
 from streamer.models.labels import Labels
-from streamer.second_pass import Spelled, is_believed, longest_fitting, spell
+from streamer.second_pass import CERTAIN, Spelled, is_believed, longest_fitting, spell
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class DecodedWord:
     the probability of any one letter in the frame where that is highest. A language model or a
     second pass may have made another letter of it. If a second pass has written the word, it is
     the mean of that and of how sure it was of that. `written` is the word with case and marks,
-    where the model writes them. `is_doubted` says that it stands for what a second pass has written
-    otherwise: with more of the sound that may fit.
+    where the model writes them. `is_doubted` says that with more of the sound a second pass may
+    well write something else.
     """
 
     text: str
@@ -115,7 +115,10 @@ def decode(
     for i, word in enumerate(words):
         if i < n_believed:
             confidence = (word.confidence + spelled.confidences[i]) / 2
-            words[i] = replace(word, written=spelled.written[i], confidence=confidence)
+            is_doubted = confidence < CERTAIN
+            words[i] = replace(
+                word, written=spelled.written[i], confidence=confidence, is_doubted=is_doubted
+            )
         else:
             words[i] = replace(word, is_doubted=True)
     return words

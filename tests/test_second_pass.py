@@ -98,6 +98,12 @@ def test_sentences_end_behind_marks_but_not_behind_abbreviations() -> None:
     assert (without_marks("so?!"), marks_of("so?!"), marks_of("don't")) == ("so", "?!", "")
 
 
+def test_a_written_word_is_doubted_when_neither_pass_is_sure() -> None:
+    for confidence, is_doubted in ((0.3, True), (0.7, False)):
+        (word,) = decode(heard(said("_NO_", 0.8), "No.", confidence), WAV2VEC2_LABELS, GRID, 10**6)
+        assert (word.written, word.is_doubted) == ("No.", is_doubted)
+
+
 def test_confidence_is_the_mean_of_both_passes() -> None:
     both = Heard(said("__NO_|_OH_|LA_", 0.8), "No, oh-la.", (0.8, 0.6))
     found = decode(both, WAV2VEC2_LABELS, GRID, 10**6)
