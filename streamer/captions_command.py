@@ -16,7 +16,7 @@ from streamer.transcriber import Transcriber
 
 TICK_S = 0.2
 N_LEVELS = 8
-KEYS = "space pause · m mark · q quit"
+KEYS = "space pause · m mark · c clear · q quit"
 
 
 def show(

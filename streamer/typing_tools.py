@@ -78,6 +78,14 @@ class Xdotool:
     description = "typed into the focused window with xdotool"
     can_delete = True
 
+    def __init__(self) -> None:
+        """See whether there is a display.
+
+        Raises:
+            TypingError: It does not answer.
+        """
+        _run(["xdotool", "getdisplaygeometry"])
+
     def insert(self, text: str) -> None:
         """Type text."""
         for (is_odd, is_capital), characters in groupby(text, _oddity):
@@ -329,6 +337,8 @@ def target(name: str, environment: Mapping[str, str] = os.environ) -> Target:
 def tools_for(environment: Mapping[str, str]) -> list[str]:
     """Names of the tools that can type in this session, the best first."""
     if environment.get("WAYLAND_DISPLAY"):
+        if "GNOME" in environment.get("XDG_CURRENT_DESKTOP", "").upper():  # It lets wtype not type.
+            return ["ydotool", "dotool"]
         return ["wtype", "dotool", "ydotool"]
     return ["xdotool"] if environment.get("DISPLAY") else []
 
@@ -361,7 +371,7 @@ def _first_of(names: Sequence[str], purpose: str) -> str:
 def _missing(names: Sequence[str], purpose: str) -> str:
     package = INSTALL.get(names[0], names[0])
     return (
-        f"Expected {' or '.join(names)} to {purpose}, found none of them. On Debian and Ubuntu: "
+        f"Expected {' or '.join(names)} to {purpose}, found no such program. On Debian and Ubuntu: "
         f"sudo apt install {package}. Or: --to clipboard, --to stdout."
     )
 

@@ -187,13 +187,15 @@ def test_a_window_system_that_is_gone_is_told(environment: pytest.MonkeyPatch) -
     needs("xdotool")
     environment.setenv("DISPLAY", ":999")
     with pytest.raises(TypingError, match="xdotool failed: "):
-        target("xdotool").insert("a")
+        target("xdotool")
 
 
 def test_the_tool_is_that_of_the_session(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert tools_for({}) == []
     assert tools_for({"DISPLAY": ":0"}) == ["xdotool"]
     assert tools_for({"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"})[0] == "wtype"
+    gnome = {"WAYLAND_DISPLAY": "wayland-0", "XDG_CURRENT_DESKTOP": "ubuntu:GNOME"}
+    assert tools_for(gnome) == ["ydotool", "dotool"]
     with pytest.raises(TypingError, match="found neither WAYLAND_DISPLAY nor DISPLAY set"):
         target("auto", {})
     environment.setenv("PATH", str(tmp_path))

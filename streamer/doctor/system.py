@@ -123,7 +123,7 @@ def typing(_options: argparse.Namespace) -> Iterator[Finding]:
     """Find what can type into this session's windows."""
     tools = tools_for(os.environ)
     here = [name for name in (*TYPING, *CLIPBOARDS) if shutil.which(name)]
-    facts = {"session": "wayland" if "wtype" in tools else "x11" if tools else None, "here": here}
+    facts = {"session": "wayland" if "dotool" in tools else "x11" if tools else None, "here": here}
     if not tools:
         yield Finding(
             "dictation", OK, "no desktop here; it can go to a file or a command", None, facts
