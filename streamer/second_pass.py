@@ -33,6 +33,7 @@ MARKS = ENDS + ","  # what stands behind a word; an apostrophe is a part of it
 # What is written otherwise than it is said.
 ABBREVIATIONS = {"MR": "MISTER", "MRS": "MISSUS", "DR": "DOCTOR"}
 HYPHENS = re.compile("-+")
+COMMAS = re.compile(",{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ def spell(text: str, confidences: Sequence[float], labels: Labels) -> Spelled:
                 stops.append(len(spelled))
             elif written:
                 written[-1] += word
-    return Spelled(tuple(written), tuple(sure), tuple(spelled), tuple(stops))
+    once = tuple(COMMAS.sub(",", word) for word in written)
+    return Spelled(once, tuple(sure), tuple(spelled), tuple(stops))
 
 
 def is_believed(confidence: float, likelier_by: float, n_letters: int) -> bool:

@@ -48,6 +48,7 @@ def spelled(text: str) -> tuple[str, tuple[str, ...]]:
         ("Mr. Smith - no!", "MISTER|SMITH|NO", ("Mr.", "Smith", "no!")),
         ("So ... yes", "SO|YES", ("So...", "yes")),
         ("... yes", "YES", ("yes",)),
+        ("In short,, or , no", "IN|SHORT|OR|NO", ("In", "short,", "or,", "no")),
     ],
 )
 def test_a_text_is_spelled_as_it_is_said(text: str, letters: str, written: tuple[str]) -> None:
