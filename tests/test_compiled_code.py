@@ -34,10 +34,10 @@ print(CompiledModel(Network(), [1_000]).log_probs(tf.ones([500]).numpy()).sum())
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's cache folder, empty."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "my cache"))
     monkeypatch.setenv("HOME", str(tmp_path))  # for macOS
     monkeypatch.delenv(compiled_code.FLAGS, raising=False)
-    return tmp_path / "cache"
+    return tmp_path / "my cache"
 
 
 def run(*arguments: str, **environment: str) -> None:

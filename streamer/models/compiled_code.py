@@ -43,7 +43,8 @@ def keep() -> None:
     try:
         kept = folder()
         kept.mkdir(parents=True, exist_ok=True)
-        if not os.access(kept, os.W_OK) or shutil.disk_usage(kept).free < LEAST_FREE_BYTES:
+        is_full = shutil.disk_usage(kept).free < LEAST_FREE_BYTES
+        if not os.access(kept, os.W_OK) or is_full or "'" in str(kept):
             return
         for other in kept.parent.iterdir():
             if other != kept:
@@ -51,8 +52,9 @@ def keep() -> None:
     except (OSError, PackageNotFoundError) as error:
         logger.info("What is compiled cannot be kept: %s", error)
         return
+    # Between quotes, because a user's folder may have a blank in its name.
     os.environ[FLAGS] = (
-        f"{flags} --tf_xla_persistent_cache_directory={kept} "
+        f"{flags} --tf_xla_persistent_cache_directory='{kept}' "
         "--tf_xla_persistent_cache_device_types=CPU"
     ).strip()
 
