@@ -28,75 +28,70 @@ class Alignment:
     log_prob: float
 
 
+class Trellis:
+    """All ways to say a text in the given frames, scored once (Viterbi).
+
+    Attributes:
+        best: The log-probability of the best path, whatever that says.
+        fits: For the beginning of the text that ends with each label, float64 [label]: its
+            log-probability together with that of the best path through the frames behind it.
+        stops: The first of those frames, int64 [label].
+    """
+
+    def __init__(self, log_probs: LogProbs, text: Sequence[int], blank: int) -> None:
+        """Score them.
+
+        Args:
+            log_probs: Log-probabilities of the valid frames, at least one.
+            text: Labels, without blanks.
+            blank: The blank's label.
+        """
+        self._text = text
+        self._scores, self._steps = _forward(log_probs, text, blank)
+        best = log_probs.max(1)
+        self.best = float(best.sum())
+        # What beginnings end with, and the best of the frames behind each.
+        found = self._scores[:, 1::2] + (best.sum() - np.cumsum(best))[:, np.newaxis]
+        ends = found.argmax(0)
+        self.fits = found[ends, np.arange(len(text))]
+        self.stops = ends + 1
+
+    def whole(self) -> Alignment | None:
+        """The likeliest alignment of the text with all frames; None when it has no room there."""
+        n_needed = len(self._text) + sum(a == b for a, b in pairwise(self._text))
+        if n_needed > len(self._scores):
+            return None
+        state = 2 * len(self._text)
+        if self._text and self._scores[-1, state - 1] > self._scores[-1, state]:
+            state -= 1
+        return Alignment(_runs(self._text, self._steps, state), float(self._scores[-1, state]))
+
+    def beginning(self, n_labels: int) -> Alignment | None:
+        """The likeliest alignment of the first labels, behind which something else may be said.
+
+        Returns:
+            The alignment, whose log-probability is what `fits` has for it; None when there are no
+            labels, or more than the frames have room for.
+        """
+        if not n_labels or self.fits[n_labels - 1] <= NEVER / 2:
+            return None
+        steps = self._steps[: self.stops[n_labels - 1]]
+        runs = _runs(self._text[:n_labels], steps, 2 * n_labels - 1)
+        return Alignment(runs, float(self.fits[n_labels - 1]))
+
+
 def align(log_probs: LogProbs, text: Sequence[int], blank: int) -> Alignment | None:
-    """Find the likeliest alignment (Viterbi).
+    """Find the likeliest alignment of a text with all frames.
 
     Args:
-        log_probs: Log-probabilities of the valid frames.
-        text: Labels, without blanks.
-        blank: The blank's label.
+        log_probs: As for `Trellis`.
+        text: As for `Trellis`.
+        blank: As for `Trellis`.
 
     Returns:
         The alignment; None when there are more labels than the frames have room for.
     """
-    n_needed = len(text) + sum(a == b for a, b in pairwise(text))
-    if n_needed > len(log_probs):
-        return None
-    scores, steps = _forward(log_probs, text, blank)
-    state = 2 * len(text)
-    if text and scores[-1, state - 1] > scores[-1, state]:
-        state -= 1
-    return Alignment(_runs(text, steps, state), float(scores[-1, state]))
-
-
-def align_beginning(log_probs: LogProbs, text: Sequence[int], blank: int) -> Alignment | None:
-    """Find the likeliest alignment of a text that something else may be said behind.
-
-    Args:
-        log_probs: As for `align`.
-        text: As for `align`.
-        blank: As for `align`.
-
-    Returns:
-        The alignment, whose log-probability is that of `beginnings`; None when there is no text, or
-        more of it than the frames have room for.
-    """
-    if not text:
-        return None
-    scores, steps = _forward(log_probs, text, blank)
-    found, stops = _with_the_best_behind(scores, log_probs)
-    if found[-1] <= NEVER / 2:
-        return None
-    runs = _runs(text, steps[: stops[-1]], 2 * len(text) - 1)
-    return Alignment(runs, float(found[-1]))
-
-
-def beginnings(
-    log_probs: LogProbs, text: Sequence[int], blank: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """How well each beginning of a text fits, whatever is said behind it.
-
-    Args:
-        log_probs: As for `align`.
-        text: As for `align`.
-        blank: As for `align`.
-
-    Returns:
-        For the beginning that ends with each label: its log-probability together with that of the
-        best path through the frames behind it, and the first of those frames.
-    """
-    scores, _ = _forward(log_probs, text, blank)
-    return _with_the_best_behind(scores, log_probs)
-
-
-def _with_the_best_behind(
-    scores: npt.NDArray[np.float64], log_probs: LogProbs
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    best = log_probs.max(1)
-    behind = best.sum() - np.cumsum(best)
-    found = scores[:, 1::2] + behind[:, np.newaxis]
-    stops = found.argmax(0)
-    return found[stops, np.arange(found.shape[1])], stops + 1
+    return Trellis(log_probs, text, blank).whole()
 
 
 def _forward(

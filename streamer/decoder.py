@@ -15,11 +15,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from streamer.alignment import Alignment, LogProbs, Run, align, align_beginning
+from streamer.alignment import Alignment, LogProbs, Run, Trellis, align
 from streamer.beam_search import BeamSearch
 from streamer.config import Settings, to_samples
 from streamer.models.labels import Labels
-from streamer.second_pass import CERTAIN, Spelled, is_believed, longest_fitting, spell
+from streamer.second_pass import CERTAIN, Spelled, is_believed, n_fitting, spell
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,43 +139,45 @@ def _believed(
     Returns:
         The letters, and how many of their words are of the text.
     """
+    trellis = Trellis(log_probs, spelled.labels, labels.blank)
     if is_over:
-        whole = align(log_probs, spelled.labels, labels.blank)
-        if whole is not None and _fits(spelled, whole, log_probs, labels, search):
+        whole = trellis.whole()
+        if whole is not None and _fits(spelled, whole, trellis.best, log_probs, labels, search):
             return whole.runs, len(spelled.written)
     else:
         complete = spelled.without_unsure_end()
-        written = align_beginning(log_probs, complete.labels, labels.blank)
-        best = float(log_probs.max(1).sum())
-        if written is not None and is_believed(
-            complete.confidence, best - written.log_prob, len(complete.labels)
+        n_letters = len(complete.labels)
+        said = trellis.beginning(n_letters)
+        if said is not None and is_believed(
+            complete.confidence, trellis.best - said.log_prob, n_letters
         ):
-            return written.runs, len(complete.written)
-    n_words, after = longest_fitting(spelled, log_probs, labels)
-    if not n_words:
+            return said.runs, len(complete.written)
+    n_words = n_fitting(spelled, trellis)
+    said = trellis.beginning(len(spelled.first(n_words).labels))
+    if said is None:
         return _likeliest(log_probs, labels, search).runs, 0
-    written = align_beginning(log_probs, spelled.first(n_words).labels, labels.blank)
-    assert written is not None  # It was found there.
     # Letters before the next word begins would be those of the last one, heard otherwise.
+    _, _, after = said.runs[-1]
     begins = log_probs[after:].argmax(1) == labels.word_boundary
     if not begins.any():
-        return written.runs, n_words
+        return said.runs, n_words
     after += int(begins.argmax())
     rest = _likeliest(log_probs[after:], labels, search).runs
     boundary = (labels.word_boundary, after, after + 1)
     shifted = [(label, first + after, last + after) for label, first, last in rest]
-    return [*written.runs, boundary, *shifted], n_words
+    return [*said.runs, boundary, *shifted], n_words
 
 
 def _fits(
     spelled: Spelled,
     alignment: Alignment,
+    best: float,
     log_probs: LogProbs,
     labels: Labels,
     search: BeamSearch | None,
 ) -> bool:
     # No text is likelier than the best path, so most need no search.
-    n_letters, best = len(spelled.labels), float(log_probs.max(1).sum())
+    n_letters = len(spelled.labels)
     if is_believed(spelled.confidence, best - alignment.log_prob, n_letters):
         return True
     likeliest = _likeliest(log_probs, labels, search)

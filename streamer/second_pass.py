@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamer.alignment import LogProbs, beginnings
+from streamer.alignment import Trellis
 from streamer.models.labels import Labels
 
 # A written text is believed unless CTC's own is likelier by more than this for every letter, as a
@@ -117,24 +117,23 @@ def is_believed(confidence: float, likelier_by: float, n_letters: int) -> bool:
     return likelier_by <= DOUBT * confidence**2 * max(1, n_letters)
 
 
-def longest_fitting(spelled: Spelled, log_probs: LogProbs, labels: Labels) -> tuple[int, int]:
-    """The longest beginning of a text of which each word is believed, whatever is said behind it.
+def n_fitting(spelled: Spelled, trellis: Trellis) -> int:
+    """How many first words of a text are believed, one by one, whatever is said behind them.
 
-    Returns:
-        How many words it has, and the first frame behind it.
+    Args:
+        spelled: The text.
+        trellis: Of its labels.
     """
-    if not spelled.labels:
-        return 0, 0
-    fits, stops = beginnings(log_probs, spelled.labels, labels.blank)
-    n_words, n_labels, fit = 0, 0, float(log_probs.max(1).sum())
-    for confidence, stop in zip(spelled.confidences, spelled.stops, strict=True):
-        likelier_by = fit - float(fits[stop - 1])
-        if confidence < LEAST_CONFIDENCE or not is_believed(
-            confidence, likelier_by, stop - n_labels
-        ):
-            break
-        n_words, n_labels, fit = n_words + 1, stop, float(fits[stop - 1])
-    return n_words, int(stops[n_labels - 1]) if n_words else 0
+    n_labels, fit = 0, trellis.best
+    for n_words, (confidence, stop) in enumerate(
+        zip(spelled.confidences, spelled.stops, strict=True)
+    ):
+        likelier_by = fit - float(trellis.fits[stop - 1])
+        is_sure = confidence >= LEAST_CONFIDENCE
+        if not (is_sure and is_believed(confidence, likelier_by, stop - n_labels)):
+            return n_words
+        n_labels, fit = stop, float(trellis.fits[stop - 1])
+    return len(spelled.written)
 
 
 def ends_sentence(written: str) -> bool:

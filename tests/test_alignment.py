@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.alignment import LogProbs, align, align_beginning, beginnings
+from streamer.alignment import LogProbs, Trellis, align
 
 BLANK = 0
 
@@ -27,7 +27,8 @@ def test_a_beginning_is_the_best_alignment_before_the_best_of_the_rest(
 ) -> None:
     log_probs = random_log_probs(n_frames, seed)
     best = log_probs.max(1)
-    found, stops = beginnings(log_probs, text, BLANK)
+    trellis = Trellis(log_probs, text, BLANK)
+    found, stops = trellis.fits, trellis.stops
     for i in range(len(text)):
         ways = [
             aligned.log_prob + float(best[stop:].sum())
@@ -38,7 +39,7 @@ def test_a_beginning_is_the_best_alignment_before_the_best_of_the_rest(
             assert found[i] < -1e20  # There is no room for it.
             continue
         assert found[i] == pytest.approx(max(ways), abs=1e-4)
-        beginning = align_beginning(log_probs, text[: i + 1], BLANK)
+        beginning = trellis.beginning(i + 1)
         assert beginning is not None
         assert beginning.log_prob == pytest.approx(found[i])
         assert [label for label, _, _ in beginning.runs] == text[: i + 1]
@@ -47,6 +48,6 @@ def test_a_beginning_is_the_best_alignment_before_the_best_of_the_rest(
 
 def test_no_text_and_too_much_text_have_no_beginning() -> None:
     log_probs = random_log_probs(3, 0)
-    assert align_beginning(log_probs, [], BLANK) is None
-    assert align_beginning(log_probs, [1, 1, 2], BLANK) is None
-    assert align_beginning(log_probs, [1, 2, 3], BLANK) is not None
+    assert Trellis(log_probs, [], BLANK).beginning(0) is None
+    assert Trellis(log_probs, [1, 1, 2], BLANK).beginning(3) is None
+    assert Trellis(log_probs, [1, 2, 3], BLANK).beginning(3) is not None
