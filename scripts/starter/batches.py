@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -46,7 +46,7 @@ class Plan:
     lengths: Sequence[int]
     batch_s: float
     weights: dict[str, float]
-    noise: float = 0.02
+    noise: float = 0.06
     augment: bool = True
 
 
@@ -184,26 +184,93 @@ def _quick_length(n: int) -> int:
 
 
 def noise(n_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Silence, hiss, rumble or hum, with clicks at times; float32 [n_samples]."""
-    if rng.random() < 0.15:
+    """Silence, or what a microphone hears when nobody speaks; float32 [n_samples]."""
+    if rng.random() < 0.1:
         return np.zeros(n_samples, np.float32)
-    n = _quick_length(n_samples)
-    spectrum = np.fft.rfft(rng.standard_normal(n))
-    hz = np.linspace(0, SAMPLE_RATE / 2, len(spectrum))
-    spectrum /= np.maximum(hz, 20) ** rng.uniform(0, 1.2)  # White to steeper than pink.
-    found = np.fft.irfft(spectrum, n)[:n_samples]
-    found /= np.sqrt(np.mean(found**2)) + 1e-9
-    time_s = np.arange(n_samples) / SAMPLE_RATE
+    kind = rng.random()
+    if kind < 0.5:
+        found = _hiss(n_samples, rng)
+    elif kind < 0.7:
+        found = _breaths(n_samples, rng)
+    else:
+        found = _notes(n_samples, rng) + rng.uniform(0, 0.1) * _hiss(n_samples, rng)
     if rng.random() < 0.3:
+        _add_clicks(found, rng)
+    level = 10 ** (rng.uniform(-75, -10) / 20)
+    return np.clip(level * found, -1, 1).astype(np.float32)
+
+
+def _hiss(n_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Anything from white noise to a rumble steeper than pink, at times with a mains hum."""
+    steepness = rng.uniform(0, 1.2)
+    found = _shaped(n_samples, lambda hz: np.maximum(hz, 20) ** -steepness, rng)
+    if rng.random() < 0.3:
+        time_s = np.arange(n_samples) / SAMPLE_RATE
         mains_hz = rng.choice([50, 60, 100, 120]) * rng.uniform(0.99, 1.01)
         found += rng.uniform(0, 2) * np.sin(2 * np.pi * mains_hz * time_s)
-    for _ in range(rng.integers(0, 4) if rng.random() < 0.3 else 0):
-        start = rng.integers(n_samples)
-        click = found[start : start + rng.integers(20, 1_000)]
+    return found
+
+
+def _breaths(n_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Rushes through a few wide resonances, that swell and fade: breath, wind, cloth, traffic."""
+    found, at = np.zeros(n_samples), 0
+    while at < n_samples:
+        rush = found[at : at + int(rng.uniform(0.1, 2.5) * SAMPLE_RATE)]
+        centres = rng.uniform(200, 6_000, rng.integers(1, 5))
+        width, floor = rng.uniform(100, 1_500), rng.uniform(0, 0.3)
+
+        def gain(
+            hz: np.ndarray, centres: np.ndarray = centres, width: float = width, floor: float = floor
+        ) -> np.ndarray:
+            return floor + np.exp(-(((hz[:, None] - centres) / width) ** 2)).sum(1)
+
+        swell = np.hanning(len(rush)) ** rng.uniform(0.2, 2)
+        rush += rng.uniform(0.2, 1) * swell * _shaped(len(rush), gain, rng)
+        at += len(rush) + int(rng.exponential(0.4) * SAMPLE_RATE)
+    return found
+
+
+def _notes(n_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Sounds with a pitch, held or gliding, one or several at once: music, beeps, engines."""
+    found, at = np.zeros(n_samples), 0
+    longest_s, voices, glide = rng.choice([0.2, 0.6, 2.0, 8.0]), rng.integers(1, 5), rng.random()
+    overtones, dullness = rng.integers(1, 12), rng.uniform(0.5, 2.5)
+    while at < n_samples:
+        note = found[at : at + int(longest_s * rng.uniform(0.2, 1) * SAMPLE_RATE)]
+        time_s = np.arange(len(note)) / SAMPLE_RATE
+        envelope = np.minimum(time_s / rng.choice([0.005, 0.05]), 1) * np.exp(
+            -time_s * rng.choice([0, 1, 4])
+        )
+        for _ in range(rng.integers(1, voices + 1)):
+            octaves = 6.5 * rng.random() + (glide > 0.5) * np.cumsum(
+                np.full(len(note), rng.uniform(-4, 4) / SAMPLE_RATE)
+            )
+            hz = 60 * 2 ** np.abs(octaves)
+            turns = np.cumsum(hz) / SAMPLE_RATE + rng.random()
+            for k in range(1, overtones + 1):
+                is_heard = hz * k < SAMPLE_RATE / 2
+                note += is_heard * envelope * np.sin(2 * np.pi * k * turns) / k**dullness
+        at += len(note) + (rng.random() < 0.5) * int(rng.exponential(0.2) * SAMPLE_RATE)
+    return found / (np.std(found) + 1e-9)
+
+
+def _add_clicks(sound: np.ndarray, rng: np.random.Generator) -> None:
+    """Keys and switches, one or a row of them."""
+    for start in rng.integers(len(sound), size=rng.integers(1, 2 + len(sound) // 4_000)):
+        click = sound[start : start + rng.integers(20, 1_000)]
         shape = rng.standard_normal(len(click)) * np.hanning(len(click))
         click += rng.uniform(2, 20) * shape
-    level = 10 ** (rng.uniform(-75, -25) / 20)
-    return np.clip(level * found, -1, 1).astype(np.float32)
+
+
+def _shaped(
+    n_samples: int, gain: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator
+) -> np.ndarray:
+    """Noise with the given gain at each frequency in Hz, of mean power 1."""
+    n = _quick_length(n_samples)
+    spectrum = np.fft.rfft(rng.standard_normal(n))
+    spectrum *= gain(np.linspace(0, SAMPLE_RATE / 2, len(spectrum)))
+    found: np.ndarray = np.fft.irfft(spectrum, n)[:n_samples]
+    return found / (np.sqrt(np.mean(found**2)) + 1e-9)
 
 
 def collate(
