@@ -312,6 +312,13 @@ def _add_dictate(commands: Any) -> None:
         help="end a sentence where one pauses; default: no, one says period",
     )
     dictate.add_argument(
+        "--marks",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write the commas and full stops between words that the model writes (starter does), "
+        "beside those that are dictated; default: yes",
+    )
+    dictate.add_argument(
         "--replace",
         action=_Replacement,
         default={},

@@ -16,7 +16,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,7 +25,6 @@ from tqdm import tqdm
 
 from streamer import configuration
 from streamer.arguments import parser, settings_of, source_of
-from streamer.captions import notice
 from streamer.config import SAMPLE_RATE
 from streamer.dictation import Mode
 from streamer.errors import AudioError, ConfigurationError, StreamerError
@@ -150,17 +149,10 @@ def _dictate(options: argparse.Namespace) -> int:
             say("Paused. `streamer dictate --control start` begins, Ctrl-C ends.")
         else:
             say(f"Listening: what you say is {goal.description}. Ctrl-C ends.")
+            say("The model is loading; what you say meanwhile is kept.")
         _hint_at_other_models(options)
-        dictate_command.write(_told(transcriber), dictation, goal)
+        dictate_command.write(dictate_command.told(transcriber), dictation, goal)
     return INTERRUPTED if interruption.happened else 0
-
-
-def _told(events: Iterable[Event]) -> Iterator[Event]:
-    """The events, and on stderr what somebody who does not see them should know of."""
-    for event in events:
-        if text := notice(event):
-            say(text)
-        yield event
 
 
 def _live_source(options: argparse.Namespace) -> Source:

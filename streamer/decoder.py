@@ -21,6 +21,10 @@ from streamer.config import Settings, to_samples
 from streamer.models.labels import Labels
 from streamer.second_pass import CERTAIN, Spelled, is_believed, n_fitting, spell
 
+# So many letters prove nothing where a second pass doubts all words of a phrase: in breath, beeps
+# and music CTC hears an "E" or an "on" now and then, and is sure of it.
+DOUBTED_LETTERS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -279,10 +283,14 @@ def spoken(words: Sequence[DecodedWord], settings: Settings) -> list[DecodedWord
 
 def _is_spoken(phrase: list[DecodedWord], settings: Settings) -> bool:
     n_letters, log_confidence = 0, 0.0
+    n_unproven = DOUBTED_LETTERS
     for word in phrase:
         n_letters += len(word.text)
         log_confidence += len(word.text) * math.log(max(word.confidence, 1e-9))
-        needed = settings.lone_letter_confidence - (n_letters - 1) * settings.doubt_per_letter
+        if not word.is_doubted:
+            n_unproven = 0
+        n_proving = n_letters - 1 - n_unproven
+        needed = settings.lone_letter_confidence - n_proving * settings.doubt_per_letter
         needed = max(needed, settings.least_confidence)
         if word is not phrase[-1]:
             needed = max(needed, settings.sure_confidence)

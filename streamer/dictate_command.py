@@ -7,10 +7,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
+from streamer.captions import notice
 from streamer.config import TextStyle
 from streamer.control import Control
 from streamer.dictation import Delete, Dictation, Edit, Insert, Mode
@@ -20,6 +21,8 @@ from streamer.outputs import say
 from streamer.sources import Source
 from streamer.transcriber import Transcriber
 from streamer.typing_tools import Command, Stream, Target, TextFile, target
+
+TICK_S = 0.2
 
 
 def target_of(options: argparse.Namespace) -> Target:
@@ -44,7 +47,13 @@ def dictation_of(options: argparse.Namespace, mode: Mode) -> Dictation:
     style = TextStyle(
         numbers=options.numbers, language=options.language, sentence_ends=options.sentence_ends
     )
-    return Dictation(style, mode=mode, allow_newlines=options.enter, replacements=options.replace)
+    return Dictation(
+        style,
+        mode=mode,
+        allow_newlines=options.enter,
+        replacements=options.replace,
+        marks=options.marks,
+    )
 
 
 def mode_of(options: argparse.Namespace, goal: Target) -> Mode:
@@ -52,6 +61,20 @@ def mode_of(options: argparse.Namespace, goal: Target) -> Mode:
     if not goal.can_delete:
         return Mode.FINAL
     return Mode.LIVE if options.live else Mode.STABLE
+
+
+def told(transcriber: Transcriber) -> Iterator[Event]:
+    """The events, and on stderr what somebody who does not see them should know of."""
+    is_loading = True
+    for event in transcriber.ticking(TICK_S):
+        if is_loading and not transcriber.is_loading:
+            is_loading = False
+            say("The model is ready.")
+        if event is None:
+            continue
+        if text := notice(event):
+            say(text)
+        yield event
 
 
 def write(events: Iterable[Event], dictation: Dictation, goal: Target) -> None:

@@ -128,6 +128,7 @@ class Dictation:
         mode: Mode = Mode.FINAL,
         allow_newlines: bool = False,
         replacements: Mapping[str, str] | None = None,
+        marks: bool = True,
     ) -> None:
         r"""Begin on an empty page.
 
@@ -139,6 +140,8 @@ class Dictation:
             replacements: Spoken phrase -> text that is written instead, exactly as it stands, with
                 a space before it unless it is a single closing mark or begins with one. They come
                 before the commands. "" drops the phrase.
+            marks: Whether the marks between words that a model has written are written, beside
+                those that are dictated.
 
         Raises:
             ValueError: A phrase has no word, or a text has a line break that is not allowed, or any
@@ -146,7 +149,7 @@ class Dictation:
         """
         self._mode = mode
         self._commands = Commands(
-            style, allow_newlines=allow_newlines, replacements=replacements or {}
+            style, allow_newlines=allow_newlines, replacements=replacements or {}, marks=marks
         )
         self._before = _Document()  # the current utterance
         self._typed = ""

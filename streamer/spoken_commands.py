@@ -9,20 +9,27 @@
     scratch that                                    takes back what was said since the last pause
     literal comma                                   comma, and so for each of them
 
+Where a model writes case and marks (`Word.written`), they are written, too: capitals inside a
+sentence, and marks between words where none is dictated. The mark behind all that was said is left
+out, because such a model ends whatever it is given.
+
 Where a phrase is rather meant than commanded it is written: after an article ("a comma", "the
 period"), before "of" ("period of time"). "Scratch that" counts only right after or before a pause.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from streamer.casing import cased
 from streamer.config import TextStyle
 from streamer.events import Word
 from streamer.formatting import can_end, end_mark, split_at_pauses, write
 from streamer.phrases import Match, Phrase, decided
+from streamer.second_pass import ends_sentence, marks_of, without_marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,9 @@ DETERMINERS = set("a an the every each another my your our their its in".split()
 # "Capital of France", "capital is"; and "caps lock".
 AFTER_NOUN = set("of and or is are was were in to for city letter letters punishment lock".split())
 
+# Before these no mark of the model's is written: one is dictated, or likely to be.
+BEGIN_MARKS = {words[0] for words, mark in MARKS.items() if mark.attaches_left}
+
 CLOSING, OPENING, ENDING = set(",.;:!?)]}"), set("([{"), ".?!"
 
 
@@ -95,10 +105,16 @@ class Commands:
     """Knows the commands and the user's replacements, and finds them among the words."""
 
     def __init__(
-        self, style: TextStyle, *, allow_newlines: bool, replacements: Mapping[str, str]
+        self,
+        style: TextStyle,
+        *,
+        allow_newlines: bool,
+        replacements: Mapping[str, str],
+        marks: bool = True,
     ) -> None:
         """See `streamer.dictation.Dictation` for the arguments and errors."""
         self._style = style
+        self._has_marks = marks
         self._commands: dict[tuple[str, ...], Piece] = {**MARKS, **ORDERS}
         if allow_newlines:
             self._commands |= LINE_BREAKS
@@ -119,7 +135,9 @@ class Commands:
         for number, spoken in enumerate(phrases, start=1):
             is_followed = number < len(phrases)
             phrase = Phrase([word.word for word in spoken], is_complete or is_followed)
-            pieces = [piece for match in decided(phrase, self._rule) for piece in match.pieces]
+            then = phrases[number][0].word.lower() if is_followed else ""
+            rule = functools.partial(self._rule, spoken=spoken, then=then)
+            pieces = [piece for match in decided(phrase, rule) for piece in match.pieces]
             last = pieces[-1] if pieces else None
             ends = (is_followed or is_over) and can_end(spoken, self._style)
             if (
@@ -131,7 +149,15 @@ class Commands:
                 pieces.append(_mark(mark, ends_sentence=True))
             yield tuple(pieces)
 
-    def _rule(self, phrase: Phrase, at: int) -> Match[Piece]:
+    def _rule(self, phrase: Phrase, at: int, *, spoken: Sequence[Word], then: str) -> Match[Piece]:
+        """What the words say that begin at one of them.
+
+        Args:
+            phrase: The words from one pause to the next.
+            at: Where to begin.
+            spoken: The same words, as events have them.
+            then: The first word behind the pause; "" before it is said.
+        """
         if phrase[at] == "literal" and (words := _longest(self._commands, phrase, at + 1)):
             return Match(tuple(Said(word, is_word=True) for word in words), 1 + len(words))
         if words := _longest(self._replacements, phrase, at):
@@ -139,8 +165,23 @@ class Commands:
         words = _longest(self._commands, phrase, at)
         if words and _is_commanded(phrase, at, words, self._commands[words]):
             return Match((self._commands[words],), len(words))
+        return self._text(phrase, at, spoken, then)
+
+    def _text(self, phrase: Phrase, at: int, spoken: Sequence[Word], then: str) -> Match[Piece]:
         match = write(phrase, at, self._style)
-        return Match(tuple(Said(w.text, is_word=True) for w in match.pieces), match.n_words)
+        pieces: list[Piece] = []
+        for part in match.pieces:
+            text = part.text
+            goes_on = at > 0 and not ends_sentence(spoken[at - 1].written)
+            if goes_on and spoken[at].written and text == cased(phrase, at):
+                text = without_marks(spoken[at].written)
+            pieces.append(Said(text, is_word=True))
+            at += part.n_words
+            written = spoken[at - 1].written
+            marks = marks_of(written) if self._has_marks else ""
+            if marks and (follows := phrase[at] or then) and follows not in BEGIN_MARKS:
+                pieces.append(_mark(marks, ends_sentence=ends_sentence(written)))
+        return Match(tuple(pieces), match.n_words)
 
 
 def _longest(

@@ -11,13 +11,25 @@ PAUSE_S = 1.0
 
 
 def said(text: str, start_s: float = 0.0, word_s: float = 0.3, gap_s: float = 0.1) -> list[Word]:
-    """Words of one length, one after the other, with pauses where `/` stands."""
+    """Words of one length, one after the other, with pauses where `/` stands.
+
+    What is not in capitals alone, like "Well,", was written so by a model.
+    """
     words = []
     for word in text.split():
         if word == PAUSE:
             start_s += PAUSE_S
         else:
-            words.append(Word(word=word, start_s=start_s, end_s=start_s + word_s, confidence=1.0))
+            heard = word.rstrip(",.?").upper()
+            words.append(
+                Word(
+                    word=heard,
+                    start_s=start_s,
+                    end_s=start_s + word_s,
+                    confidence=1.0,
+                    written="" if word == heard else word,
+                )
+            )
             start_s += word_s + gap_s
     return words
 
@@ -63,3 +75,10 @@ def utterances() -> st.SearchStrategy[list[Word]]:
     """Words of which as many as possible could be a part of something, with pauses anywhere."""
     tokens = st.lists(st.sampled_from([*TELLING, PAUSE]), max_size=14)
     return tokens.map(lambda words: said(" ".join(words)))
+
+
+def written_utterances() -> st.SearchStrategy[list[Word]]:
+    """The same from a model that writes marks, wherever."""
+    words = st.tuples(st.sampled_from(TELLING), st.sampled_from(["", "", ",", ".", "?"]))
+    tokens = words.map(lambda pair: pair[0].title() + pair[1]) | st.just(PAUSE)
+    return st.lists(tokens, max_size=14).map(lambda words: said(" ".join(words)))

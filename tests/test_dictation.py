@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spoken import final, partial, said, utterances
+from spoken import final, partial, said, utterances, written_utterances
 
 from streamer import SpeechStarted, Word
 from streamer.config import TextStyle
@@ -42,7 +42,7 @@ def replayed(text: str, edits: list[Edit]) -> str:
     return text
 
 
-@given(st.lists(utterances(), max_size=4), st.data())
+@given(st.lists(utterances() | written_utterances(), max_size=4), st.data())
 def test_what_is_typed_is_the_same_in_the_end_however_it_was_typed(
     spoken: list[list[Word]], data: st.DataObject
 ) -> None:
@@ -61,7 +61,7 @@ def test_what_is_typed_is_the_same_in_the_end_however_it_was_typed(
     assert len(set(pages.values())) == 1
 
 
-@given(utterances(), st.booleans())
+@given(utterances() | written_utterances(), st.booleans())
 def test_what_was_decided_is_never_decided_otherwise(words: list[Word], ends: bool) -> None:
     style = TextStyle(sentence_ends=ends)
     page = Commands(style, allow_newlines=True, replacements=REPLACEMENTS)
@@ -75,7 +75,11 @@ def test_what_was_decided_is_never_decided_otherwise(words: list[Word], ends: bo
     assert [piece for phrase in phrases for piece in phrase][: len(before)] == before
 
 
-@given(utterances().filter(lambda words: all(word.word != "SCRATCH" for word in words)))
+@given(
+    (utterances() | written_utterances()).filter(
+        lambda words: all(word.word != "SCRATCH" for word in words)
+    )
+)
 def test_stable_words_are_typed_without_ever_deleting(words: list[Word]) -> None:
     page = dictation(Mode.STABLE)
     events = [partial(words[: n + 1], n) for n in range(len(words))]
@@ -136,6 +140,32 @@ def test_what_only_sounds_like_a_command_is_written(said: str, expected: str) ->
 )
 def test_literal_writes_the_words_of_a_command(said: str, expected: str) -> None:
     assert dictated(said) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("Well, I saw Anna in Hamburg. She was late.", "Well, I saw Anna in Hamburg. She was late"),
+        ("Hello, Comma, Anna.", "Hello, Anna"),
+        ("I was late. Period. She left.", "I was late. She left"),
+        ("I was late, period. She left.", "I was late. She left"),
+        ("Are you there? New line. Yes.", "Are you there?\nYes"),
+        ("It was late, / Question mark.", "It was late?"),
+        ("It was late. / She left.", "It was late. She left"),
+        ("He took Twenty three, Mr. Smith two.", "He took 23, Mr. Smith two"),
+        ("Hello. Comma. How are you?", "Hello, how are you"),
+    ],
+)
+def test_case_and_marks_between_words_are_the_models_but_for_those_dictated(
+    said: str, expected: str
+) -> None:
+    assert dictated(said) == expected
+
+
+def test_marks_can_be_left_to_dictation_alone() -> None:
+    page = Dictation(STYLE, marks=False)
+    page.push(final(said("Well, I saw Anna. Comma, good.")))
+    assert page.text == "Well I saw Anna, good"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ Every change is made to the sound itself, so the network needs no part for it. A
 from __future__ import annotations
 
 import contextlib
+import functools
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -217,17 +218,17 @@ def _breaths(n_samples: int, rng: np.random.Generator) -> np.ndarray:
     while at < n_samples:
         rush = found[at : at + int(rng.uniform(0.1, 2.5) * SAMPLE_RATE)]
         centres = rng.uniform(200, 6_000, rng.integers(1, 5))
-        width, floor = rng.uniform(100, 1_500), rng.uniform(0, 0.3)
-
-        def gain(
-            hz: np.ndarray, centres: np.ndarray = centres, width: float = width, floor: float = floor
-        ) -> np.ndarray:
-            return floor + np.exp(-(((hz[:, None] - centres) / width) ** 2)).sum(1)
-
+        gain = functools.partial(
+            _resonances, centres=centres, width=rng.uniform(100, 1_500), floor=rng.uniform(0, 0.3)
+        )
         swell = np.hanning(len(rush)) ** rng.uniform(0.2, 2)
         rush += rng.uniform(0.2, 1) * swell * _shaped(len(rush), gain, rng)
         at += len(rush) + int(rng.exponential(0.4) * SAMPLE_RATE)
     return found
+
+
+def _resonances(hz: np.ndarray, centres: np.ndarray, width: float, floor: float) -> np.ndarray:
+    return floor + np.exp(-(((hz[:, None] - centres) / width) ** 2)).sum(1)
 
 
 def _notes(n_samples: int, rng: np.random.Generator) -> np.ndarray:
