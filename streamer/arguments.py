@@ -7,7 +7,7 @@ import functools
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from streamer import __version__
 from streamer.config import NUMBER_STYLES, PRECISIONS, PRESETS, Settings, TextStyle
@@ -22,9 +22,16 @@ from streamer.writers import FORMATS, SUFFIXES, format_of
 SHELLS = ("bash", "zsh", "tcsh")
 
 
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong; how a command is used, its help says."""
+
+    def error(self, message: str) -> NoReturn:  # noqa: D102
+        self.exit(2, f"{self.prog}: error: {message} (`{self.prog} --help` explains it)\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The arguments of all commands."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="streamer",
         description="Speech to text while it is being spoken, on this machine.",
         epilog="Without a command: live captions. `streamer COMMAND --help` explains each.",
@@ -188,18 +195,18 @@ def parser() -> argparse.ArgumentParser:
 # A parser of its own for each command: defaults that the configuration changes are those of one.
 
 
-def _common() -> argparse.ArgumentParser:
+def _common() -> Parser:
     """What every command has."""
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument(
         "-v", "--verbose", action="store_true", help="show tracebacks and TensorFlow's log"
     )
     return common
 
 
-def _speech(preset: str = "captions") -> argparse.ArgumentParser:
+def _speech(preset: str = "captions") -> Parser:
     """How speech is found and recognised."""
-    speech = argparse.ArgumentParser(add_help=False)
+    speech = Parser(add_help=False)
     speech.add_argument(
         "--model",
         default="auto",
@@ -250,9 +257,9 @@ def _speech(preset: str = "captions") -> argparse.ArgumentParser:
     return speech
 
 
-def _live() -> argparse.ArgumentParser:
+def _live() -> Parser:
     """What is listened to."""
-    live = argparse.ArgumentParser(add_help=False)
+    live = Parser(add_help=False)
     live.add_argument(
         "--device",
         metavar="ID_OR_NAME",
@@ -402,9 +409,9 @@ def _add_models(commands: Any) -> None:
         action.set_defaults(action=name)
 
 
-def _written() -> argparse.ArgumentParser:
+def _written() -> Parser:
     """What is written, and where."""
-    written = argparse.ArgumentParser(add_help=False)
+    written = Parser(add_help=False)
     written.add_argument(
         "--format", choices=FORMATS, default="text", help="what stdout carries; default: text"
     )
@@ -425,7 +432,7 @@ def _written() -> argparse.ArgumentParser:
     return written
 
 
-def _readable(numbers: str) -> argparse.ArgumentParser:
+def _readable(numbers: str) -> Parser:
     """How words are written.
 
     Args:
@@ -433,7 +440,7 @@ def _readable(numbers: str) -> argparse.ArgumentParser:
             glance and are gone; a transcript is a record of what was said, where a wrong guess
             would stay.
     """
-    readable = argparse.ArgumentParser(add_help=False)
+    readable = Parser(add_help=False)
     readable.add_argument(
         "--numbers",
         choices=NUMBER_STYLES,

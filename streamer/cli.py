@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import faulthandler
 import functools
 import json
@@ -78,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv.insert(0, "captions")
     top = parser()
+    if not argv[0].startswith("-"):
+        _refuse_unless_command(top, argv[0])
     try:
         settings = configuration.apply(top, os.environ)
     except ConfigurationError as error:
@@ -105,6 +108,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StreamerError, OSError) as error:
         _complain(error, options.verbose)
         return FAILED
+
+
+def _refuse_unless_command(top: argparse.ArgumentParser, name: str) -> None:
+    if name in COMMANDS:
+        return
+    if Path(name).is_file():
+        top.error(f"{name!r} is no command; a recording goes to `streamer transcribe {name}`")
+    near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(COMMANDS)}"
+    top.error(f"{name!r} is no command{hint}")
 
 
 def sample_path() -> Path:
