@@ -72,7 +72,7 @@ class Settings:
         lone_letter_confidence, doubt_per_letter, least_confidence: How sure the model must be of
             a phrase, or it was noise: so sure of a single letter, so much less for each further
             one, but so sure at least; see `streamer.decoder.spoken`. Chosen so that what two
-            models hear in made noise stays below. The first and the last 0 let everything through.
+            models hear in made noise stays below. All three 0 let everything through.
         sure_confidence: A phrase that begins so surely is no noise, however it goes on.
         phrase_pause_s: Words with less between them are one phrase.
         ring_s: Sound that is kept while it waits for the model. A live source loses sound beyond

@@ -262,7 +262,8 @@ def spoken(words: Sequence[DecodedWord], settings: Settings) -> list[DecodedWord
     there, and is not sure of them. Words that follow each other closely are judged together, as a
     phrase, because an unsure word among sure ones was said. The fewer letters a phrase has, the
     surer they must be: `max(least_confidence, lone_letter_confidence - (letters - 1) *
-    doubt_per_letter)`, compared with the geometric mean of their probabilities.
+    doubt_per_letter)`, compared with the geometric mean of their probabilities. Where a second pass
+    doubts all words of a phrase, `DOUBTED_LETTERS` of them do not count.
 
     A phrase whose first words alone pass that and reach `sure_confidence` is spoken whatever comes
     after them: a clear word is not taken back for the noise that follows.
@@ -283,14 +284,12 @@ def spoken(words: Sequence[DecodedWord], settings: Settings) -> list[DecodedWord
 
 def _is_spoken(phrase: list[DecodedWord], settings: Settings) -> bool:
     n_letters, log_confidence = 0, 0.0
-    n_unproven = DOUBTED_LETTERS
+    n_proving = -DOUBTED_LETTERS if all(word.is_doubted for word in phrase) else 0
     for word in phrase:
         n_letters += len(word.text)
+        n_proving += len(word.text)
         log_confidence += len(word.text) * math.log(max(word.confidence, 1e-9))
-        if not word.is_doubted:
-            n_unproven = 0
-        n_proving = n_letters - 1 - n_unproven
-        needed = settings.lone_letter_confidence - n_proving * settings.doubt_per_letter
+        needed = settings.lone_letter_confidence - (n_proving - 1) * settings.doubt_per_letter
         needed = max(needed, settings.least_confidence)
         if word is not phrase[-1]:
             needed = max(needed, settings.sure_confidence)

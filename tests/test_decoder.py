@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby, product
 
 import numpy as np
@@ -172,6 +173,19 @@ def test_the_fewer_letters_the_surer_they_must_be(
     assert spoken(words, Settings()) == (words if is_spoken else [])
 
 
+@pytest.mark.parametrize(
+    ("text", "confidence", "is_spoken"),
+    [("E", 0.99, False), ("ON", 0.92, False), ("ONE", 0.96, True), ("STATION", 0.72, True)],
+)
+def test_letters_that_a_second_pass_doubts_prove_less(
+    text: str, confidence: float, is_spoken: bool
+) -> None:
+    doubted = [replace(word, is_doubted=True) for word in said((text, confidence))]
+    assert spoken(doubted, Settings()) == (doubted if is_spoken else [])
+    beside_a_sure_one = [*said(("HERE", 0.99)), replace(doubted[0], start=9_000, stop=12_000)]
+    assert spoken(beside_a_sure_one, Settings()) == beside_a_sure_one
+
+
 def test_an_unsure_word_beside_sure_ones_was_said() -> None:
     words = said(("THE", 0.99), ("QUIK", 0.4), ("FOX", 0.99))
     assert spoken(words, Settings()) == words
@@ -198,5 +212,6 @@ def test_many_unsure_words_are_no_more_than_one() -> None:
 
 def test_the_gate_can_be_left_open() -> None:
     words = said(("O", 0.0), ("E", 0.2))
-    settings = Settings(lone_letter_confidence=0.0, least_confidence=0.0)
+    words += [replace(words[0], is_doubted=True)]
+    settings = Settings(lone_letter_confidence=0.0, doubt_per_letter=0.0, least_confidence=0.0)
     assert spoken(words, settings) == words
