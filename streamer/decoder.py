@@ -23,7 +23,7 @@ from streamer.second_pass import CERTAIN, Spelled, is_believed, n_fitting, spell
 
 # So many letters prove nothing where a second pass doubts all words of a phrase: in breath, beeps
 # and music CTC hears an "E" or an "on" now and then, and is sure of it.
-DOUBTED_LETTERS = 2
+DOUBTED_LETTERS = 1
 
 
 @dataclass(frozen=True, slots=True)
