@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from streamer import Final, Partial, Word
+from streamer.second_pass import without_marks
 
 PAUSE = "/"  # in a transcript: so long that it ends a sentence
 PAUSE_S = 1.0
 
 
 def said(text: str, start_s: float = 0.0, word_s: float = 0.3, gap_s: float = 0.1) -> list[Word]:
-    """Words of one length, one after the other, with pauses where `/` stands.
-
-    What is not in capitals alone, like "Well,", was written so by a model.
-    """
+    """Words of one length, one after the other, with pauses where `/` stands."""
     words = []
     for word in text.split():
         if word == PAUSE:
             start_s += PAUSE_S
         else:
-            heard = word.rstrip(",.?").upper()
-            words.append(
-                Word(
-                    word=heard,
-                    start_s=start_s,
-                    end_s=start_s + word_s,
-                    confidence=1.0,
-                    written="" if word == heard else word,
-                )
-            )
+            words.append(Word(word=word, start_s=start_s, end_s=start_s + word_s, confidence=1.0))
             start_s += word_s + gap_s
     return words
+
+
+def written(text: str) -> list[Word]:
+    """The same from a model that writes case and marks, like "Well, I"."""
+    return [
+        replace(word, word=without_marks(word.word).upper(), written=word.word)
+        for word in said(text)
+    ]
 
 
 def final(words: list[Word], start_s: float = 0.0, end_s: float | None = None) -> Final:
@@ -81,4 +80,4 @@ def written_utterances() -> st.SearchStrategy[list[Word]]:
     """The same from a model that writes marks, wherever."""
     words = st.tuples(st.sampled_from(TELLING), st.sampled_from(["", "", ",", ".", "?"]))
     tokens = words.map(lambda pair: pair[0].title() + pair[1]) | st.just(PAUSE)
-    return st.lists(tokens, max_size=14).map(lambda words: said(" ".join(words)))
+    return st.lists(tokens, max_size=14).map(lambda words: written(" ".join(words)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spoken import final, partial, said, utterances, written_utterances
+from spoken import final, partial, said, utterances, written, written_utterances
 
 from streamer import SpeechStarted, Word
 from streamer.config import TextStyle
@@ -143,7 +143,7 @@ def test_literal_writes_the_words_of_a_command(said: str, expected: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("text", "expected"),
     [
         ("Well, I saw Anna in Hamburg. She was late.", "Well, I saw Anna in Hamburg. She was late"),
         ("Hello, Comma, Anna.", "Hello, Anna"),
@@ -157,14 +157,16 @@ def test_literal_writes_the_words_of_a_command(said: str, expected: str) -> None
     ],
 )
 def test_case_and_marks_between_words_are_the_models_but_for_those_dictated(
-    said: str, expected: str
+    text: str, expected: str
 ) -> None:
-    assert dictated(said) == expected
+    page = dictation()
+    page.push(final(written(text)))
+    assert page.text == expected
 
 
 def test_marks_can_be_left_to_dictation_alone() -> None:
     page = Dictation(STYLE, marks=False)
-    page.push(final(said("Well, I saw Anna. Comma, good.")))
+    page.push(final(written("Well, I saw Anna. Comma, good.")))
     assert page.text == "Well I saw Anna, good"
 
 

@@ -15,6 +15,7 @@ from streamer.models.starter import Starter
 # trained them.
 REFERENCE = np.load(Path(__file__).parent / "data" / "starter_reference.npz")
 NAMES = ("fox", "window", "yes")
+LARGEST_DIFFERENCE = 2e-4  # of log-probabilities down to -35, in float32
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -22,7 +23,7 @@ def test_log_probs_are_those_of_the_reference(starter: CompiledModel, name: str)
     expected = REFERENCE[f"log_probs_{name}"]
     found = starter.log_probs(REFERENCE[f"wave_{name}"])
     assert found.shape == expected.shape
-    assert np.abs(found - expected).max() < 1e-4
+    assert np.abs(found - expected).max() < LARGEST_DIFFERENCE
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_a_batch_is_computed_row_by_row(network: Starter) -> None:
     log_probs, n_frames = network(batch, np.array([len(long), len(short)], np.int32))
     for row, name in enumerate(("fox", "yes")):
         found = log_probs.numpy()[row, : int(n_frames[row])]
-        assert np.abs(found - REFERENCE[f"log_probs_{name}"]).max() < 1e-4
+        assert np.abs(found - REFERENCE[f"log_probs_{name}"]).max() < LARGEST_DIFFERENCE
 
 
 def test_each_bucket_is_traced_once_whatever_the_lengths(network: Starter) -> None:

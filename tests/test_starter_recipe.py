@@ -98,8 +98,9 @@ def test_every_step_is_done_and_the_package_reads_the_result(
         changed = {n for n in found if not np.array_equal(found[n], shipped[n])}
         with np.load(WEIGHTS.with_name("writing.npz")) as writing:
             packaged = Starter({**writing, **found})
-    assert "layer3/query" in changed
-    assert not {"conv1", "layer0/query"} & changed
+    # After so few steps most weights are rounded to what they were; their largest says the scale.
+    assert {"layer3/query", "layer3/query:scale"} & changed
+    assert not {"conv1", "layer0/query", "layer0/query:scale"} & changed
     with np.load(reference) as expected:
         wave = expected["wave_yes"]
         log_probs, _ = packaged(wave[None], np.array([len(wave)], np.int32))
