@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import faulthandler
 import functools
 import json
@@ -115,9 +114,8 @@ def _refuse_unless_command(top: argparse.ArgumentParser, name: str) -> None:
         return
     if Path(name).is_file():
         top.error(f"{name!r} is no command; a recording goes to `streamer transcribe {name}`")
-    near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(COMMANDS)}"
-    top.error(f"{name!r} is no command{hint}")
+    hint = configuration.what_was_meant(name, COMMANDS, f"there are {', '.join(COMMANDS)}")
+    top.error(f"{name!r} is no command; {hint}")
 
 
 def sample_path() -> Path:

@@ -133,10 +133,9 @@ class _File:
     def _refuse_unless_in(self, key: str, known: Collection[str], where: str) -> None:
         if key in known:
             return
-        near = difflib.get_close_matches(key.replace("_", "-"), known, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else "; `streamer config` lists all."
+        hint = what_was_meant(key.replace("_", "-"), known, "`streamer config` lists all.")
         raise ConfigurationError(
-            f"{self.path}: {where}expected the name of an option, found {key!r}{hint}"
+            f"{self.path}: {where}expected the name of an option, found {key!r}; {hint}"
         )
 
 
@@ -197,3 +196,9 @@ def _converted(action: argparse.Action, value: Any, where: str) -> Any:
     if action.choices is not None and converted not in action.choices:
         raise refusal(f"one of {', '.join(map(str, action.choices))}")
     return converted
+
+
+def what_was_meant(name: str, known: Collection[str], otherwise: str) -> str:
+    """The end of a message about a name that is none: which was meant, if one is like it."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else otherwise

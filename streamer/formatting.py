@@ -127,9 +127,9 @@ class Formatter:
     def _written(self, phrase: Phrase, words: Sequence[Word], begins: bool) -> list[Word]:
         def rule(phrase: Phrase, at: int) -> Match[Written]:
             match = write(phrase, at, self._style)
-            is_name = words[at].written and (begins or at > 0)
-            if is_name and match.pieces == (Written(cased(phrase, at)),):
-                return Match((Written(without_marks(words[at].written)),), 1)
+            if (begins or at > 0) and match.n_words == 1:
+                text = as_written(match.pieces[0].text, words[at], phrase, at)
+                return Match((Written(text),), 1)
             return match
 
         block: list[Word] = []
@@ -149,6 +149,13 @@ def write(phrase: Phrase, at: int, style: TextStyle) -> Match[Written]:
     if number := write_number(phrase, at, style.numbers):
         return Match(number, sum(written.n_words for written in number))
     return Match((Written(cased(phrase, at)),), 1)
+
+
+def as_written(text: str, word: Word, phrase: Phrase, at: int) -> str:
+    """The text in the case that the model has written, if it is but the word at `at`."""
+    if word.written and text == cased(phrase, at):
+        return without_marks(word.written)
+    return text
 
 
 def split_into_sentences(words: Sequence[Word], style: TextStyle) -> list[Sequence[Word]]:

@@ -24,12 +24,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from streamer.casing import cased
 from streamer.config import TextStyle
 from streamer.events import Word
-from streamer.formatting import can_end, end_mark, split_at_pauses, write
+from streamer.formatting import as_written, can_end, end_mark, split_at_pauses, write
 from streamer.phrases import Match, Phrase, decided
-from streamer.second_pass import ends_sentence, marks_of, without_marks
+from streamer.second_pass import ends_sentence, marks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +172,8 @@ class Commands:
         for part in match.pieces:
             text = part.text
             goes_on = at > 0 and not ends_sentence(spoken[at - 1].written)
-            if goes_on and spoken[at].written and text == cased(phrase, at):
-                text = without_marks(spoken[at].written)
+            if goes_on:
+                text = as_written(text, spoken[at], phrase, at)
             pieces.append(Said(text, is_word=True))
             at += part.n_words
             written = spoken[at - 1].written

@@ -234,7 +234,8 @@ def _resonances(hz: np.ndarray, centres: np.ndarray, width: float, floor: float)
 def _notes(n_samples: int, rng: np.random.Generator) -> np.ndarray:
     """Sounds with a pitch, held or gliding, one or several at once: music, beeps, engines."""
     found, at = np.zeros(n_samples), 0
-    longest_s, voices, glide = rng.choice([0.2, 0.6, 2.0, 8.0]), rng.integers(1, 5), rng.random()
+    longest_s, voices = rng.choice([0.2, 0.6, 2.0, 8.0]), rng.integers(1, 5)
+    steepest = 4 if rng.random() > 0.5 else 0  # octaves a second
     overtones, dullness = rng.integers(1, 12), rng.uniform(0.5, 2.5)
     while at < n_samples:
         note = found[at : at + int(longest_s * rng.uniform(0.2, 1) * SAMPLE_RATE)]
@@ -243,9 +244,7 @@ def _notes(n_samples: int, rng: np.random.Generator) -> np.ndarray:
             -time_s * rng.choice([0, 1, 4])
         )
         for _ in range(rng.integers(1, voices + 1)):
-            octaves = 6.5 * rng.random() + (glide > 0.5) * np.cumsum(
-                np.full(len(note), rng.uniform(-4, 4) / SAMPLE_RATE)
-            )
+            octaves = 6.5 * rng.random() + rng.uniform(-steepest, steepest) * time_s
             hz = 60 * 2 ** np.abs(octaves)
             turns = np.cumsum(hz) / SAMPLE_RATE + rng.random()
             for k in range(1, overtones + 1):
