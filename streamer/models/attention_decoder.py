@@ -55,6 +55,7 @@ class AttentionDecoder:
         cannot = [WRITTEN.fullmatch(token) is None for token in self.tokens]
         self._penalty = np.where(cannot, np.float32(-1e9), np.float32(0))
         self._penalty[END : END + 1] = -1e9  # unless it is the likeliest of all; see `_choose`
+        self._is_mark = np.array([_is_mark(token) for token in self.tokens], np.int32)
         self._numbers = {token: number for number, token in reversed([*enumerate(self.tokens)])}
 
     def text(self, tokens: Sequence[int]) -> str:
@@ -73,7 +74,7 @@ class AttentionDecoder:
             if not is_inside or piece.startswith(" "):
                 is_inside = bool(piece.strip())
                 found += [0.0] * is_inside
-            if any(character.isalpha() for character in piece):
+            if not _is_mark(piece):
                 found[-1] += log_prob
         return tuple(math.exp(log_prob) for log_prob in found)
 
@@ -153,7 +154,8 @@ class AttentionDecoder:
         ) -> State:
             """Read the token at `at`, which is certain, and what follows it in the guess."""
             last = tf.gather(written, at)
-            place = _nearest(guess == last, place)
+            # A mark that was not guessed stands between two words that were.
+            place = _nearest(guess == last, place - tf.gather(self._is_mark, last))
             # Not a slice: what its beginning is computed from would have to be known to XLA.
             follows = tf.gather(guess, place + tf.range(1, BLOCK))
             read = tf.concat([[last], follows], axis=0)
@@ -216,6 +218,10 @@ class AttentionDecoder:
         best = tf.argmax(logits, axis=-1, output_type=tf.int32)
         may = tf.argmax(logits + self._penalty, axis=-1, output_type=tf.int32)
         return tf.where(best == END, END, may)
+
+
+def _is_mark(token: str) -> bool:
+    return not any(character.isalpha() for character in token)
 
 
 def _nearest(is_one: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
