@@ -6,11 +6,13 @@ import argparse
 import functools
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from streamer import __version__
 from streamer.config import NUMBER_STYLES, PRECISIONS, PRESETS, Settings, TextStyle
+from streamer.configuration import what_was_meant
 from streamer.control import ORDERS
 from streamer.dictation import Dictation
 from streamer.errors import AudioError
@@ -27,6 +29,20 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:  # noqa: D102
         self.exit(2, f"{self.prog}: error: {message} (`{self.prog} --help` explains it)\n")
+
+    def parse_known_args(  # type: ignore[override]  # It is overloaded there.
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse, but what is unknown is refused, by the command that does not know it."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            name, _, _ = unknown[0].partition("=")
+            if not name.startswith("-"):
+                self.error(f"{name!r} is not expected here")
+            known = [option for option in self._option_string_actions if option.startswith("--")]
+            hint = what_was_meant(name, known, "")
+            self.error(f"there is no option {name!r}" + (f"; {hint}" if hint else ""))
+        return found, unknown
 
 
 def parser() -> argparse.ArgumentParser:

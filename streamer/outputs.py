@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
@@ -48,9 +49,9 @@ class Outputs:
     def mark(self, at_s: float) -> None:
         """Mark a place, on the screen and where the format of the file has a place for it."""
         text = f"--- {timedelta(seconds=int(at_s))} ---"
-        for writer in (self._save, self._main or self.screen):
-            if writer is not None:
-                writer.mark(text)
+        self._save_with(lambda writer: writer.mark(text))
+        self._main = self._main or self._main_writer(None, None)
+        self._main.mark(text)
 
     def __exit__(self, *_: object) -> None:
         if self.screen is not None:
@@ -70,14 +71,15 @@ class Outputs:
         A full disk ends the saving, not the captions.
         """
         source = _printable(path) if path and self._has_several else None
-        self._save_event(event, source)  # Whatever ends the program, what was shown is saved.
+        # First: whatever ends the program, what was shown is saved.
+        self._save_with(lambda writer: writer.write(event), source)
         if self._main is None:
             self._main = self._main_writer(path, source)
         self._main.write(event)
         if not self._draws_captions and (text := notice(event)):
             say(text)  # Most formats have no place for it.
 
-    def _save_event(self, event: Event, source: str | None) -> None:
+    def _save_with(self, write: Callable[[Writer], None], source: str | None = None) -> None:
         if self._options.save is None or self.has_failed:
             return
         try:
@@ -87,7 +89,7 @@ class Outputs:
                 )
                 form = format_of(self._options.save)
                 self._save = writer_for(form, self._save_file, source, self._style)
-            self._save.write(event)
+            write(self._save)
         except OSError as error:
             self.has_failed = True
             with contextlib.suppress(OSError):  # It tries once more to write, and says the same.

@@ -35,6 +35,7 @@ from streamer.audio import Samples
 from streamer.cli import main
 from streamer.config import TextStyle
 from streamer.models.compiled import CompiledModel
+from streamer.outputs import Outputs
 
 FIRST = "GOOD MORNING AND THANK YOU ALL FOR COMING"
 FIRST_READABLE = "Good morning, and thank you all for coming."
@@ -175,6 +176,21 @@ def test_what_is_no_command_is_refused_with_what_was_meant(
 ) -> None:
     (tmp_path / "talk.wav").touch()
     assert expected in complaint(run(name, cwd=tmp_path), status=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["captions", "--sve", "a.txt"], "captions: error: there is no option '--sve'; did you"),
+        (["--sve=a.txt"], "did you mean '--save'?"),
+        (["models", "pull", "--jit", "x"], "models pull: error: there is no option '--jit' ("),
+        (["captions", "talk.wav"], "'talk.wav' is not expected here"),
+    ],
+)
+def test_an_option_that_is_none_is_refused_with_the_one_that_was_meant(
+    arguments: list[str], expected: str
+) -> None:
+    assert expected in complaint(run(*arguments), status=2)
 
 
 def test_the_version_is_printed() -> None:
@@ -321,6 +337,28 @@ def test_a_full_disk_ends_the_saving_with_one_message_and_the_transcript_goes_on
     printed = capsys.readouterr()
     assert printed.out == FIRST_READABLE + "\n"
     assert printed.err == f"streamer: {saved}: nothing more is saved: No space left on device.\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full")
+def test_a_mark_on_a_full_disk_ends_the_saving_and_the_captions_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "saved.txt"
+    saved.symlink_to("/dev/full")
+    with Outputs(parser().parse_args(["captions", "--save", str(saved)])) as outputs:
+        outputs.mark(61.5)
+        outputs.mark(62.5)
+        assert outputs.has_failed
+    printed = capsys.readouterr()
+    assert printed.out == "--- 0:01:01 ---\n--- 0:01:02 ---\n"
+    assert printed.err == f"streamer: {saved}: nothing more is saved: No space left on device.\n"
+
+
+def test_a_mark_before_the_first_word_is_saved(tmp_path: Path) -> None:
+    saved = tmp_path / "saved.vtt"
+    with Outputs(parser().parse_args(["captions", "--save", str(saved)])) as outputs:
+        outputs.mark(0.5)
+    assert saved.read_text() == "WEBVTT\n\nNOTE 0:00:00\n\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full")
