@@ -54,7 +54,8 @@ class TwoPassModel(CompiledModel):
         if not letters.strip():
             return Heard(found, "")
         decoder = self._starter.decoder
-        guessed = [BEGIN, *self._guess, BEGIN, *decoder.guess(letters.lower().capitalize())][: 2 * self._room]
+        from_letters = decoder.guess(letters.lower().capitalize())
+        guessed = [BEGIN, *self._guess, BEGIN, *from_letters][: 2 * self._room]
         guess = np.full(2 * self._room, END, np.int32)
         guess[: len(guessed)] = guessed
         tokens, token_log_probs, n_tokens = self._compiled_decoder()(
