@@ -244,10 +244,8 @@ def notice(event: Event) -> str | None:
         return f"the microphone is gone ({event.device}); waiting until it is back"
     if isinstance(event, DeviceRestored):
         return f"the microphone is back ({event.device})"
-    if isinstance(event, Lagging):
-        if event.lag_s > BEHIND_S:
-            return f"{event.lag_s:.1f} s behind: the model is slower than speech on this machine"
-        return "caught up"
+    if isinstance(event, Lagging) and event.lag_s > BEHIND_S and event.rtf >= 1.0:
+        return f"{event.lag_s:.1f} s behind: the model is slower than speech on this machine"
     return None
 
 

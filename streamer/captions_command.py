@@ -70,6 +70,7 @@ class _View:
         self._model = ""
         self._latency_s: float | None = None
         self._lag_s: float | None = None
+        self._is_catching_up = False
         self.update(None)
 
     def update(self, event: Event | None) -> None:
@@ -80,13 +81,14 @@ class _View:
         if isinstance(event, Final):
             self._model, self._latency_s = event.model, event.latency_s
         elif isinstance(event, Lagging):
-            self._lag_s = event.lag_s if event.lag_s > BEHIND_S else None
+            is_behind, keeps_up = event.lag_s > BEHIND_S, event.rtf < 1.0
+            self._is_catching_up = is_behind and keeps_up
+            self._lag_s = event.lag_s if is_behind and not keeps_up else None
         elif event is None:
             self._levels.append(transcriber.level_db)
-        state = "loading the model" if transcriber.is_loading else ""
         self._screen.show(
             Status(
-                state="paused" if transcriber.is_paused else state,
+                state=self._state(),
                 levels_db=tuple(self._levels),
                 device=self._source.name,
                 model=self._model,
@@ -95,3 +97,10 @@ class _View:
                 keys=self._keys,
             )
         )
+
+    def _state(self) -> str:
+        if self._transcriber.is_paused:
+            return "paused"
+        if self._transcriber.is_loading:
+            return "loading the model"
+        return "catching up" if self._is_catching_up else ""

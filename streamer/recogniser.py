@@ -191,20 +191,20 @@ class Recogniser:
         )
         return [word.shifted(work.start) for word in words]
 
-    def complete(self, work: Work, words: list[DecodedWord], took_s: float = 0.0) -> None:
+    def complete(self, work: Work, words: list[DecodedWord], took_s: float | None = None) -> None:
         """Draw the consequences of a finished work.
 
         Args:
             work: What was done.
             words: What `run` gave.
-            took_s: How long that took.
+            took_s: How long that took; None if that tells nothing of the model's speed.
         """
         segment = self._listener.pending[0]
         utterance = self._utterance
         assert isinstance(segment, Segment)
         assert utterance is not None
         self._n_inferences += 1
-        if self._is_live:
+        if self._is_live and took_s is not None:
             self._watch_lag(self._listener.n_since(work.stop), took_s / work.duration_s)
         if work.kind is WorkKind.FINAL:
             self._finish(segment, utterance, words)

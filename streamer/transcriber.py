@@ -102,6 +102,8 @@ class Transcriber:
         self._is_started = False
         self._is_cancelled = False
         self._is_overloaded = False
+        self._is_warm = False  # The model's first length is compiled.
+        self._is_waited_for = False  # Another one, which there is work for, is not.
         self._n_until_pause: int | None = None  # samples; None while listening
         self._has_callback_failed = False
         self._failure: BaseException | None = None
@@ -230,8 +232,8 @@ class Transcriber:
 
     @property
     def is_loading(self) -> bool:
-        """Whether the model is not there yet; the sound is kept meanwhile."""
-        return self._recogniser is None
+        """Whether the model is not ready for what is to be recognised; the sound is kept."""
+        return not self._is_warm or self._is_waited_for
 
     @property
     def level_db(self) -> float:
@@ -415,7 +417,7 @@ class Transcriber:
                 self._recogniser = Recogniser(
                     self._listener, model, self._settings, is_live=self._source.live
                 )
-            self._recognise(self._recogniser)
+            self._recognise(self._recogniser, model)
         except BaseException as error:
             self._give_up(error)
         finally:
@@ -426,8 +428,14 @@ class Transcriber:
 
     def _warm_up(self, model: Model) -> None:
         """Compile the model's lengths while they may still be needed."""
+
+        def keep_going(n_compiled: int, _: int) -> bool:
+            self._is_warm = n_compiled > 0
+            return not (self._listener.finished or self._is_cancelled)
+
         try:
-            model.warm_up(lambda _, __: not (self._listener.finished or self._is_cancelled))
+            model.warm_up(keep_going)
+            self._is_warm = True
         except BaseException as error:
             self._give_up(error)
 
@@ -440,7 +448,7 @@ class Transcriber:
         self._source.stop()
         self._events.free()
 
-    def _recognise(self, recogniser: Recogniser) -> None:
+    def _recognise(self, recogniser: Recogniser, model: Model) -> None:
         while True:
             with self._changed:
                 while True:
@@ -459,11 +467,14 @@ class Transcriber:
                 return
             if work is None:
                 continue
+            is_ready = self._is_warm and model.is_ready(len(work.samples))
+            self._is_waited_for = not is_ready
             began = time.perf_counter()
             words = recogniser.run(work)
             took_s = time.perf_counter() - began
+            self._is_waited_for = False
             with self._changed:
-                recogniser.complete(work, words, took_s)
+                recogniser.complete(work, words, took_s if is_ready else None)
                 self._changed.notify_all()
 
     def _deliver(self, event: Event) -> None:

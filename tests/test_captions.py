@@ -201,7 +201,6 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> No
             Lagging(lag_s=2.345, rtf=1.3),
             "2.3 s behind: the model is slower than speech on this machine",
         ),
-        (Lagging(lag_s=0.2, rtf=0.5), "caught up"),
     ],
 )
 def test_news_stand_on_a_line_of_their_own_above_what_is_being_said(

@@ -23,6 +23,7 @@ from streamer import (
     DeviceRestored,
     Event,
     Final,
+    Lagging,
     Partial,
     Pipeline,
     Settings,
@@ -531,6 +532,42 @@ def test_a_source_that_fails_to_open_or_to_close_says_so(
     events, error = read_until_error(Transcriber(Jammed(speech), model=starter))
     assert isinstance(error, AudioError)
     assert finals(events) == expected
+
+
+def test_what_waited_for_the_model_to_load_is_no_lag_of_a_slow_model(
+    starter: CompiledModel, twice: Samples, finals_of_twice: list[Final]
+) -> None:
+    class Loading(Gated):
+        """Is there when its first length is let through, and ready when the gate is open."""
+
+        first = threading.Event()
+
+        def is_ready(self, n_samples: int) -> bool:
+            return self.gate.is_set()
+
+        def warm_up(self, keep_going: Callable[[int, int], bool]) -> None:
+            keep_going(0, 2)
+            self.first.wait()
+            keep_going(1, 2)
+            self.gate.wait()
+
+    model = Loading(starter)
+    sound = Sound(twice, live=True)
+    settings = Settings(partials=False, ring_s=60.0)
+    with Transcriber(sound, model=model, settings=settings) as transcriber:
+        assert sound.delivered.wait(10)
+        assert transcriber.is_loading
+        model.first.set()
+        assert model.called.wait(10)
+        assert transcriber.is_loading
+        model.gate.set()
+        events = list(transcriber)
+        assert not transcriber.is_loading
+    assert finals(events) == finals_of_twice
+    lagging = [event for event in events if isinstance(event, Lagging)]
+    left_s = len(twice) / 16_000 - finals_of_twice[1].end_s
+    assert lagging[0].lag_s <= left_s + 0.01  # said by the second call, not by the one that waited
+    assert lagging[0].rtf < 1.0
 
 
 def test_a_transcriber_that_was_never_closed_does_not_keep_python_alive() -> None:
