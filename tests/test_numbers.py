@@ -29,7 +29,7 @@ def spelled(number: float, **how: str) -> str:
 def test_any_cardinal_is_written_as_its_digits(value: int) -> None:
     text = written(spelled(value), numbers="digits")
     for name, scale in (("trillion", 10**12), ("billion", 10**9), ("million", 10**6)):
-        if value % scale == 0:
+        if value % scale == 0 and value < 1000 * scale:
             assert text == f"{value // scale} {name}"
             return
     assert text == (f"{value:,}" if value >= 10_000 else str(value))
