@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from streamer import __version__
 from streamer.config import NUMBER_STYLES, PRECISIONS, PRESETS, Settings, TextStyle
-from streamer.configuration import what_was_meant
+from streamer.configuration import DEFAULT, what_was_meant
 from streamer.control import ORDERS
 from streamer.dictation import Dictation
 from streamer.errors import AudioError
@@ -68,7 +68,11 @@ def parser() -> argparse.ArgumentParser:
         default=False,
         help="large letters, for reading from a distance; default: no",
     )
-    captions.set_defaults(command="captions", shows_partials=sys.stdout.isatty())
+    captions.set_defaults(
+        command="captions",
+        shows_partials=sys.stdout.isatty(),
+        check=functools.partial(_check_save, captions),
+    )
 
     _add_dictate(commands)
 
@@ -491,8 +495,17 @@ def _check_dictate(parser: argparse.ArgumentParser, options: argparse.Namespace)
         parser.error("--live needs somewhere that words can be taken back: not --exec, not stdout")
 
 
+def _check_save(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse a file that cannot be there, before what it is to hold has been said."""
+    if options.save is not None and not options.save.absolute().parent.is_dir():
+        parser.error(
+            f"argument --save: expected a file in a folder that exists, found '{options.save}'"
+        )
+
+
 def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Refuse what cannot go together, before anything is done."""
+    _check_save(parser, options)
     formats = [options.format] if options.output_dir is None else []
     formats += [format_of(options.save)] if options.save else []
     for form in formats:
@@ -514,8 +527,14 @@ def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespa
             parser.error(f"several recordings would be written to {twice}; rename one of them")
     if options.paths.count("-") > 1:
         parser.error("standard input (-) can be read once only")
-    names = ("rate", "channels", "encoding")
-    raw = [f"--{name}" for name in names if getattr(options, name) is not None]
+    # In the configuration they stand for whenever they are of use.
+    configured = {
+        setting.option
+        for setting in options.settings
+        if setting.command == "transcribe" and setting.origin != DEFAULT
+    }
+    names = {"rate", "channels", "encoding"} - configured
+    raw = [f"--{name}" for name in sorted(names) if getattr(options, name) is not None]
     if raw and "-" not in options.paths:
         parser.error(f"{', '.join(raw)} describes raw PCM on standard input: give - as a PATH")
     if options.realtime:
@@ -546,7 +565,12 @@ def _seconds(text: str) -> float:
 
 
 def _seconds_or_none(text: str) -> float:
-    return 0.0 if text == "0" else _amount(text)
+    try:
+        return 0.0 if text == "0" else _amount(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"expected 0 or a number above it, found {text!r}"
+        ) from None
 
 
 def _count(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -39,20 +40,27 @@ def show(
         then()
         view = _View(transcriber, source, outputs, KEYS if keys.works else "")
         has_quit = False
+        marks: list[float] = []
         for event in transcriber.ticking(TICK_S):
+            # A mark stands before the sentence in which it was set, and behind all before it.
+            until_s = event.end_s if isinstance(event, Final) else -1.0
+            if transcriber.statistics().waiting_s == 0.0:
+                until_s = math.inf
+            while marks and marks[0] <= until_s:
+                outputs.mark(marks.pop(0))
             if event is not None:
                 outputs.write(event)
             for key in keys.pressed():
                 if key in " p":
                     (transcriber.resume if transcriber.is_paused else transcriber.pause)()
                 elif key == "m":
-                    outputs.mark(transcriber.statistics().captured_s)
+                    marks.append(transcriber.statistics().captured_s)
                 elif key == "c" and outputs.screen is not None:
                     outputs.screen.clear()
                 elif key == "q":
                     has_quit = True
                     source.stop()
-            view.update(event)
+            view.update(event, has_marks=bool(marks))
     return INTERRUPTED if interruption.happened and not has_quit else 0
 
 
@@ -73,7 +81,7 @@ class _View:
         self._is_catching_up = False
         self.update(None)
 
-    def update(self, event: Event | None) -> None:
+    def update(self, event: Event | None, *, has_marks: bool = False) -> None:
         """Show what is so now; None when nothing happened but time."""
         if self._screen is None:
             return
@@ -85,14 +93,17 @@ class _View:
             self._is_catching_up = is_behind and keeps_up
             self._lag_s = event.lag_s if is_behind and not keeps_up else None
         elif event is None:
-            self._levels.append(transcriber.level_db)
+            paused = transcriber.is_paused
+            self._levels.append(QUIETEST_DB if paused else transcriber.level_db)
+        state = self._state() or "marked" * has_marks
+        has_room = state != "paused"  # Then what matters most is the key that goes on.
         self._screen.show(
             Status(
-                state=self._state(),
+                state=state,
                 levels_db=tuple(self._levels),
                 device=self._source.name,
-                model=self._model,
-                latency_s=self._latency_s,
+                model=self._model if has_room else "",
+                latency_s=self._latency_s if has_room else None,
                 lag_s=self._lag_s,
                 keys=self._keys,
             )

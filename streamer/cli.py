@@ -14,6 +14,7 @@ import json
 import logging
 import math
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -65,6 +66,8 @@ def entry() -> NoReturn:
         os.close(nowhere)
     # A crash in native code is seen by nobody else.
     faulthandler.enable(sys.stderr, all_threads=False)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # See `__main__`; a shell may ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -78,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv.insert(0, "captions")
     top = parser()
+    damage: ConfigurationError | None = None
     if not argv[0].startswith("-"):
         _refuse_unless_command(top, argv[0])
     try:
@@ -85,10 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         if {"-h", "--help", "--version"} & set(argv):  # These need no configuration.
             top.parse_args(argv)
-        _complain(error, verbose=False)
-        return WRONG_USAGE
+        if argv[0] != "doctor":
+            _complain(error, verbose=False)
+            return WRONG_USAGE
+        settings, damage = [], error
     options = top.parse_args(argv)
-    options.settings = settings
+    options.settings, options.damage = settings, damage
     if options.verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
     logging.getLogger("streamer").handlers = [_Warnings(logging.WARNING)]
@@ -162,7 +168,10 @@ def _dictate(options: argparse.Namespace) -> int:
             say(f"Listening: what you say is {goal.description}. Ctrl-C ends.")
             say("The model is loading; what you say meanwhile is kept.")
         _hint_at_other_models(options)
-        dictate_command.write(dictate_command.told(transcriber), dictation, goal)
+        events = dictate_command.told(transcriber)
+        is_written = dictate_command.write(events, dictation, goal)
+    if not is_written:
+        return FAILED
     return INTERRUPTED if interruption.happened else 0
 
 

@@ -73,6 +73,9 @@ class Settings:
             a phrase, or it was noise: so sure of a single letter, so much less for each further
             one, but so sure at least; see `streamer.decoder.spoken`. Chosen so that what two
             models hear in made noise stays below. All three 0 let everything through.
+        long_phrase_letters, long_phrase_confidence: So many letters with a word among them that a
+            second pass does not doubt do not come of noise, so that less will do: of speech that
+            was badly understood something is better than nothing.
         sure_confidence: A phrase that begins so surely is no noise, however it goes on.
         phrase_pause_s: Words with less between them are one phrase.
         ring_s: Sound that is kept while it waits for the model. A live source loses sound beyond
@@ -111,6 +114,8 @@ class Settings:
     lone_letter_confidence: float = 0.95
     doubt_per_letter: float = 0.06
     least_confidence: float = 0.65
+    long_phrase_letters: int = 16
+    long_phrase_confidence: float = 0.4
     sure_confidence: float = 0.9
     phrase_pause_s: float = 1.0
     ring_s: float = 60.0
@@ -155,6 +160,8 @@ class Settings:
             ("doubt_per_letter", 0.0, 1.0),
             ("least_confidence", 0.0, 1.0),
             ("sure_confidence", 0.0, 1.0),
+            ("long_phrase_letters", 1, 1000),
+            ("long_phrase_confidence", 0.0, 1.0),
             ("phrase_pause_s", 0.0, 600.0),
         ):
             value = getattr(self, name)

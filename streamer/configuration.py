@@ -82,7 +82,7 @@ def apply(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> li
             if origin == DEFAULT:
                 value = action.default
             else:
-                where = origin if origin != "file" else f"{file.path}: {option}"
+                where = origin if origin != "file" else file.place_of(command, option)
                 action.default = _converted(action, value, where)
             found.append(Setting(command, option, value, origin))
     return found
@@ -116,9 +116,16 @@ class _File:
                     f"Expected the file that {PREFIX}CONFIG names, found none at {path}."
                 ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{path}: expected TOML: {error}.") from None
+            raise ConfigurationError(
+                f"{path}: expected TOML, with texts between quotes: {error}."
+            ) from None
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be read: {error.strerror}.") from None
+
+    def place_of(self, command: str, option: str) -> str:
+        """Where the value of a command's option stands."""
+        table = f"[{command}] " if option in self.table.get(command, {}) else ""
+        return f"{self.path}: {table}{option}"
 
     def refuse_unknown(self, commands: Mapping[str, Mapping[str, Any]]) -> None:
         of_all = {option for options in commands.values() for option in options}

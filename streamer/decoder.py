@@ -263,7 +263,9 @@ def spoken(words: Sequence[DecodedWord], settings: Settings) -> list[DecodedWord
     phrase, because an unsure word among sure ones was said. The fewer letters a phrase has, the
     surer they must be: `max(least_confidence, lone_letter_confidence - (letters - 1) *
     doubt_per_letter)`, compared with the geometric mean of their probabilities. Where a second pass
-    doubts all words of a phrase, `DOUBTED_LETTERS` of them do not count.
+    doubts all words of a phrase, `DOUBTED_LETTERS` of them do not count. Of so
+    many letters as `long_phrase_letters`, with a word that a second pass does not doubt among them,
+    `long_phrase_confidence` is enough.
 
     A phrase whose first words alone pass that and reach `sure_confidence` is spoken whatever comes
     after them: a clear word is not taken back for the noise that follows.
@@ -284,13 +286,16 @@ def spoken(words: Sequence[DecodedWord], settings: Settings) -> list[DecodedWord
 
 def _is_spoken(phrase: list[DecodedWord], settings: Settings) -> bool:
     n_letters, log_confidence = 0, 0.0
+    has_sure_word = any(word.written and not word.is_doubted for word in phrase)
     n_proving = -DOUBTED_LETTERS if all(word.is_doubted for word in phrase) else 0
     for word in phrase:
         n_letters += len(word.text)
         n_proving += len(word.text)
         log_confidence += len(word.text) * math.log(max(word.confidence, 1e-9))
         needed = settings.lone_letter_confidence - (n_proving - 1) * settings.doubt_per_letter
-        needed = max(needed, settings.least_confidence)
+        is_long = has_sure_word and n_proving >= settings.long_phrase_letters
+        least = settings.long_phrase_confidence if is_long else settings.least_confidence
+        needed = max(needed, least)
         if word is not phrase[-1]:
             needed = max(needed, settings.sure_confidence)
         if math.exp(log_confidence / n_letters) >= needed:

@@ -77,11 +77,12 @@ def told(transcriber: Transcriber) -> Iterator[Event]:
         yield event
 
 
-def write(events: Iterable[Event], dictation: Dictation, goal: Target) -> None:
-    """Write what is said.
+def write(events: Iterable[Event], dictation: Dictation, goal: Target) -> bool:
+    """Write what is said; returns whether the goal took it all.
 
-    If the goal fails, what it did not take and all that is said afterwards goes to stdout.
+    If it fails, what it did not take and all that is said afterwards goes to stdout.
     """
+    first_goal = goal
     for event in events:
         edits = dictation.push(event)
         pieces = edits if goal.can_delete else _whole(edits)
@@ -98,6 +99,7 @@ def write(events: Iterable[Event], dictation: Dictation, goal: Target) -> None:
                 break
     if isinstance(goal, Stream):
         goal.finish()
+    return goal is first_goal
 
 
 def _apply(edit: Edit, goal: Target) -> None:

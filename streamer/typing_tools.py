@@ -30,6 +30,8 @@ KEY_DELAY_MS = 12  # between two keys
 # A character that the keyboard lacks is put on a free key for the moment, and X11 applications
 # learn of that a little late: with 12 ms some characters got lost.
 ODD_KEY_DELAY_MS = 60
+# On many layouts there are these only as accents of the next letter.
+DEAD_KEYS = "^`~"
 # Each call of wtype plugs in a keyboard, and applications take their time to notice: without a
 # pause before and after, first and last keys got lost.
 SETTLE_MS = 100
@@ -352,7 +354,8 @@ def clipboards_for(environment: Mapping[str, str]) -> list[str]:
 
 def _oddity(character: str) -> tuple[bool, bool]:
     """Whether a keyboard may lack a character, and whether it is a capital letter then."""
-    lower, is_odd = character.lower(), not character.isascii()
+    lower = character.lower()
+    is_odd = character in DEAD_KEYS or not character.isascii()
     return is_odd, is_odd and lower != character and len(lower) == 1
 
 

@@ -6,8 +6,10 @@ A process that loads TensorFlow takes seconds: there are few of them, and each s
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +354,35 @@ def test_a_mark_on_a_full_disk_ends_the_saving_and_the_captions_go_on(
     printed = capsys.readouterr()
     assert printed.out == "--- 0:01:01 ---\n--- 0:01:02 ---\n"
     assert printed.err == f"streamer: {saved}: nothing more is saved: No space left on device.\n"
+
+
+@pytest.mark.parametrize("command", [["captions"], ["transcribe", "a.wav"]])
+def test_a_file_that_cannot_be_there_is_refused_before_anything_is_said(
+    command: list[str], tmp_path: Path
+) -> None:
+    said = complaint(run(*command, "--save", tmp_path / "none" / "a.srt"), status=2)
+    assert "argument --save: expected a file in a folder that exists, found '" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_an_interruption_at_any_moment_of_the_start_shows_no_traceback(tmp_path: Path) -> None:
+    program = (
+        "import streamer; print('up', flush=True); from streamer.__main__ import entry; entry()"
+    )
+    for wait_s in (0.05, 0.1, 0.2, 0.4):
+        with subprocess.Popen(
+            [sys.executable, "-c", program, "models"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.readline()
+            time.sleep(wait_s)
+            process.send_signal(signal.SIGINT)
+            assert b"Traceback" not in process.stderr.read()
+            assert process.wait() in (0, 130, -signal.SIGINT)
 
 
 def test_a_mark_before_the_first_word_is_saved(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """One file and some variables say once what would be said with every call."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -10,6 +11,9 @@ import pytest
 from streamer import configuration
 from streamer.arguments import parser
 from streamer.cli import main, sample_path
+from streamer.doctor.finding import PROBLEM
+from streamer.doctor.system import configuration_in_force
+from streamer.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -82,7 +86,7 @@ def test_values_become_what_the_command_line_would_make_of_them(
         ("model = [1]", "model: expected one text or number, found [1]."),
         ('rate = "fast"', "rate: expected a number, found 'fast'."),
         ('save = "talk.doc"', "save: Expected a file ending in"),
-        ("model = ", "expected TOML: "),
+        ("model = ", "expected TOML, with"),
     ],
 )
 def test_what_no_option_takes_is_refused_in_one_sentence(
@@ -106,6 +110,36 @@ def test_a_named_file_must_be_there(config: Path, capsys: pytest.CaptureFixture[
     assert "found none at" in refusal(capsys)
     config.mkdir()
     assert "cannot be read: Is a directory" in refusal(capsys)
+
+
+def test_a_value_in_a_command_s_table_is_refused_with_the_table(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text('[captions]\nnumbers = "digit"\n')
+    assert "[captions] numbers: expected one of " in refusal(capsys)
+
+
+def test_the_doctor_sees_a_damaged_file_and_looks_at_the_rest(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text("modell = 1\n")
+    with pytest.raises(SystemExit, match="2"):
+        main(["doctor", "--nonsense"])  # What is wrong with the command line is said first.
+    capsys.readouterr()
+    options = argparse.Namespace(damage=ConfigurationError("expected the name"), settings=[])
+    (found,) = configuration_in_force(options)
+    assert (found.status, found.message) == (PROBLEM, "expected the name")
+
+
+def test_raw_sound_may_be_described_for_whenever_it_comes(
+    config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config.write_text("[transcribe]\nrate = 8000\n")
+    assert main(["transcribe", str(tmp_path / "none.wav")]) == 1
+    assert "none.wav" in capsys.readouterr().err  # and not a word of --rate
+    with pytest.raises(SystemExit, match="2"):
+        main(["transcribe", "--channels", "2", str(tmp_path / "none.wav")])
+    assert "--channels describes raw PCM" in capsys.readouterr().err
 
 
 def test_help_needs_no_configuration(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

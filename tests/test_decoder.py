@@ -206,6 +206,15 @@ def test_a_sure_beginning_stays_whatever_follows() -> None:
     assert spoken(words, Settings()) == []
 
 
+def test_a_long_phrase_is_kept_for_one_word_that_the_second_pass_is_sure_of() -> None:
+    words = said(("HOLD", 0.5), ("LINE", 0.43), ("TURNER", 0.83), ("AND", 0.6), ("TINTORETTE", 0.4))
+    doubted = [replace(word, written=word.text, is_doubted=word.text != "TURNER") for word in words]
+    assert spoken(doubted, Settings()) == doubted
+    assert spoken(doubted[:3], Settings()) == []  # 14 letters
+    assert spoken([replace(word, is_doubted=True) for word in doubted], Settings()) == []
+    assert spoken(words, Settings()) == []  # of a model without a second pass
+
+
 def test_many_unsure_words_are_no_more_than_one() -> None:
     assert spoken(said(*[("THAT", 0.6)] * 20), Settings()) == []
 

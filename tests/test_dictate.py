@@ -81,8 +81,8 @@ SAID: list[Event] = [
 WRITTEN = "Dear anna, my street is in $23? DONE."
 
 
-def say_into(goal: Target, mode: Mode, events: list[Event] = SAID) -> None:
-    write(events, Dictation(TextStyle(sentence_ends=False), mode=mode), goal)
+def say_into(goal: Target, mode: Mode, events: list[Event] = SAID) -> bool:
+    return write(events, Dictation(TextStyle(sentence_ends=False), mode=mode), goal)
 
 
 @pytest.fixture
@@ -171,12 +171,12 @@ def test_a_command_is_run_for_each_utterance(
 
 
 def test_a_pipe_gets_a_line_for_each_utterance(capsys: pytest.CaptureFixture[str]) -> None:
-    say_into(Stream(sys.stdout), Mode.FINAL, SAID[:5])
+    assert say_into(Stream(sys.stdout), Mode.FINAL, SAID[:5])
     assert capsys.readouterr().out == "Dear anna, my street is in\n$23?\n"
 
 
 def test_what_a_failing_tool_does_not_take_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
-    say_into(Command("exit 3"), Mode.FINAL, SAID[:5])
+    assert not say_into(Command("exit 3"), Mode.FINAL, SAID[:5])
     printed = capsys.readouterr()
     assert printed.out == "Dear anna, my street is in\n$23?\n"
     assert "Expected exit status 0 of 'exit 3', found 3." in printed.err

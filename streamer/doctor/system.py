@@ -44,6 +44,9 @@ def python(_options: argparse.Namespace) -> Iterator[Finding]:
 
 def configuration_in_force(options: argparse.Namespace) -> Iterator[Finding]:
     """Tell what was configured, without the values."""
+    if options.damage is not None:
+        yield Finding("configuration", PROBLEM, str(options.damage))
+        return
     set_ = [s for s in options.settings if s.origin != configuration.DEFAULT]
     unknown = configuration.unknown_variables(os.environ, options.settings)
     origins = sorted({setting.origin for setting in set_})
