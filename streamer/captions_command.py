@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable
 
@@ -43,13 +42,13 @@ def show(
         marks: list[float] = []
         for event in transcriber.ticking(TICK_S):
             # A mark stands before the sentence in which it was set, and behind all before it.
-            until_s = event.end_s if isinstance(event, Final) else -1.0
-            if transcriber.statistics().waiting_s == 0.0:
-                until_s = math.inf
-            while marks and marks[0] <= until_s:
+            while marks and isinstance(event, Final) and marks[0] <= event.end_s:
                 outputs.mark(marks.pop(0))
             if event is not None:
                 outputs.write(event)
+            elif transcriber.statistics().waiting_s == 0.0:
+                while marks:
+                    outputs.mark(marks.pop(0))
             for key in keys.pressed():
                 if key in " p":
                     (transcriber.resume if transcriber.is_paused else transcriber.pause)()
@@ -61,6 +60,8 @@ def show(
                     has_quit = True
                     source.stop()
             view.update(event, has_marks=bool(marks))
+        for mark in marks:
+            outputs.mark(mark)
     return INTERRUPTED if interruption.happened and not has_quit else 0
 
 

@@ -368,6 +368,23 @@ def test_keys_pause_mark_and_quit_and_leave_the_terminal_as_it_was(tmp_path: Pat
     assert any(line.startswith("--- 0:00:") for line in lines)
 
 
+def test_a_mark_set_while_the_model_loads_stands_where_it_was_set(tmp_path: Path) -> None:
+    saved = tmp_path / "talk.vtt"
+    with Terminal("captions", "--sample", "--save", str(saved)) as terminal:
+        terminal.read_until(lambda output: "loading the model" in output)
+        time.sleep(3.5)  # More than a sentence is said by now, and none is written.
+        terminal.press("m")
+        terminal.read_until(lambda _: len(terminal.finals()) >= 3)
+        terminal.press("q")
+        assert terminal.process.wait(timeout=30) == 0
+    before, mark, after = re.split(r"NOTE 0:00:(\d\d)\n\n", saved.read_text())
+    starts_s = [float(s) for s in re.findall(r"00:00:(\S+) --> ", before)]
+    ends_s = [float(s) for s in re.findall(r" --> 00:00:(\S+)", after)]
+    assert len(ends_s) >= 1
+    assert all(start_s < int(mark) + 1 for start_s in starts_s)
+    assert all(end_s > int(mark) for end_s in ends_s)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_program_that_is_killed_has_saved_every_final_that_it_showed(
     seed: int, tmp_path: Path
