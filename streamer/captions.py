@@ -244,9 +244,14 @@ def notice(event: Event) -> str | None:
         return f"the microphone is gone ({event.device}); waiting until it is back"
     if isinstance(event, DeviceRestored):
         return f"the microphone is back ({event.device})"
-    if isinstance(event, Lagging) and event.lag_s > BEHIND_S and event.rtf >= 1.0:
+    if isinstance(event, Lagging) and is_slow(event):
         return f"{event.lag_s:.1f} s behind: the model is slower than speech on this machine"
     return None
+
+
+def is_slow(event: Lagging) -> bool:
+    """Whether it is the model's speed that keeps it behind, and not what it had to wait for."""
+    return event.lag_s > BEHIND_S and event.rtf >= 1.0
 
 
 def large_letters(text: str, columns: int) -> str:

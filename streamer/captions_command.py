@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from streamer.captions import QUIETEST_DB, Status
+from streamer.captions import QUIETEST_DB, Status, is_slow
 from streamer.config import BEHIND_S
 from streamer.events import Event, Final, Lagging
 from streamer.interruption import INTERRUPTED, Interruption
@@ -42,13 +42,10 @@ def show(
         marks: list[float] = []
         for event in transcriber.ticking(TICK_S):
             # A mark stands before the sentence in which it was set, and behind all before it.
-            while marks and isinstance(event, Final) and marks[0] <= event.end_s:
+            while marks and _is_due(marks[0], event, transcriber):
                 outputs.mark(marks.pop(0))
             if event is not None:
                 outputs.write(event)
-            elif transcriber.statistics().waiting_s == 0.0:
-                while marks:
-                    outputs.mark(marks.pop(0))
             for key in keys.pressed():
                 if key in " p":
                     (transcriber.resume if transcriber.is_paused else transcriber.pause)()
@@ -65,6 +62,13 @@ def show(
     return INTERRUPTED if interruption.happened and not has_quit else 0
 
 
+def _is_due(mark_s: float, event: Event | None, transcriber: Transcriber) -> bool:
+    """Whether all that was said before a mark is written; None when nothing happened but time."""
+    if event is None:
+        return transcriber.statistics().waiting_s == 0.0
+    return isinstance(event, Final) and mark_s <= event.end_s
+
+
 class _View:
     """What the status line tells."""
 
@@ -78,41 +82,39 @@ class _View:
         self._levels = deque([QUIETEST_DB] * N_LEVELS, maxlen=N_LEVELS)
         self._model = ""
         self._latency_s: float | None = None
-        self._lag_s: float | None = None
-        self._is_catching_up = False
+        self._lagging: Lagging | None = None  # as long as it is behind
         self.update(None)
 
     def update(self, event: Event | None, *, has_marks: bool = False) -> None:
         """Show what is so now; None when nothing happened but time."""
         if self._screen is None:
             return
-        transcriber = self._transcriber
+        is_paused = self._transcriber.is_paused
         if isinstance(event, Final):
             self._model, self._latency_s = event.model, event.latency_s
         elif isinstance(event, Lagging):
-            is_behind, keeps_up = event.lag_s > BEHIND_S, event.rtf < 1.0
-            self._is_catching_up = is_behind and keeps_up
-            self._lag_s = event.lag_s if is_behind and not keeps_up else None
+            self._lagging = event if event.lag_s > BEHIND_S else None
         elif event is None:
-            paused = transcriber.is_paused
-            self._levels.append(QUIETEST_DB if paused else transcriber.level_db)
-        state = self._state() or "marked" * has_marks
-        has_room = state != "paused"  # Then what matters most is the key that goes on.
+            self._levels.append(QUIETEST_DB if is_paused else self._transcriber.level_db)
+        lagging = self._lagging
+        # In a pause what matters most is the key that goes on: it has the room of the model.
         self._screen.show(
             Status(
-                state=state,
+                state=self._state(has_marks),
                 levels_db=tuple(self._levels),
                 device=self._source.name,
-                model=self._model if has_room else "",
-                latency_s=self._latency_s if has_room else None,
-                lag_s=self._lag_s,
+                model="" if is_paused else self._model,
+                latency_s=None if is_paused else self._latency_s,
+                lag_s=lagging.lag_s if lagging and is_slow(lagging) else None,
                 keys=self._keys,
             )
         )
 
-    def _state(self) -> str:
+    def _state(self, has_marks: bool) -> str:
         if self._transcriber.is_paused:
             return "paused"
         if self._transcriber.is_loading:
             return "loading the model"
-        return "catching up" if self._is_catching_up else ""
+        if self._lagging and not is_slow(self._lagging):
+            return "catching up"
+        return "marked" if has_marks else ""

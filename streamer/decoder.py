@@ -263,8 +263,8 @@ def spoken(words: Sequence[DecodedWord], settings: Settings) -> list[DecodedWord
     phrase, because an unsure word among sure ones was said. The fewer letters a phrase has, the
     surer they must be: `max(least_confidence, lone_letter_confidence - (letters - 1) *
     doubt_per_letter)`, compared with the geometric mean of their probabilities. Where a second pass
-    doubts all words of a phrase, `DOUBTED_LETTERS` of them do not count. Of so
-    many letters as `long_phrase_letters`, with a word that a second pass does not doubt among them,
+    doubts all words of a phrase, `DOUBTED_LETTERS` of them do not count. Of as many letters as
+    `long_phrase_letters`, with a word that a second pass does not doubt among them,
     `long_phrase_confidence` is enough.
 
     A phrase whose first words alone pass that and reach `sure_confidence` is spoken whatever comes

@@ -129,6 +129,10 @@ def test_the_doctor_sees_a_damaged_file_and_looks_at_the_rest(
     options = argparse.Namespace(damage=ConfigurationError("expected the name"), settings=[])
     (found,) = configuration_in_force(options)
     assert (found.status, found.message) == (PROBLEM, "expected the name")
+    assert main(["doctor", "--seconds", "0", "--model", str(config.parent / "none")]) == 1
+    said = capsys.readouterr().out
+    assert f"FAIL  configuration: {config}: expected the name of an option, found 'modell'" in said
+    assert "  disk: " in said
 
 
 def test_raw_sound_may_be_described_for_whenever_it_comes(
