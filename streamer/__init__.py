@@ -8,66 +8,12 @@
     transcriber  both behind threads, with an `event_queue`
     events       what comes out
 
-See the README for how to begin. Importing this package does not import TensorFlow.
+See the README for how to begin. What `__init__.pyi` lists is imported when it is first used (SPEC 1
+of Scientific Python), so that `import streamer` takes no time.
 """
 
-from streamer.config import PRESETS, Settings
-from streamer.errors import (
-    AudioError,
-    CallbackError,
-    DeviceError,
-    DeviceLostError,
-    ModelError,
-    StreamerError,
-)
-from streamer.events import (
-    AudioDropped,
-    Closed,
-    DeviceLost,
-    DeviceRestored,
-    Event,
-    Final,
-    Lagging,
-    Partial,
-    SpeechStarted,
-    Statistics,
-    Word,
-)
-from streamer.pipeline import Pipeline
-from streamer.sources import Block, DeviceChange, Source
-from streamer.sources.file import File
-from streamer.sources.microphone import Microphone
-from streamer.sources.pipe import Pipe
-from streamer.transcriber import Transcriber
+import lazy_loader
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "PRESETS",
-    "AudioDropped",
-    "AudioError",
-    "Block",
-    "CallbackError",
-    "Closed",
-    "DeviceChange",
-    "DeviceError",
-    "DeviceLost",
-    "DeviceLostError",
-    "DeviceRestored",
-    "Event",
-    "File",
-    "Final",
-    "Lagging",
-    "Microphone",
-    "ModelError",
-    "Partial",
-    "Pipe",
-    "Pipeline",
-    "Settings",
-    "Source",
-    "SpeechStarted",
-    "Statistics",
-    "StreamerError",
-    "Transcriber",
-    "Word",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -621,6 +621,8 @@ def source_of(path: str, options: argparse.Namespace) -> File | Pipe:
         AudioError: Standard input is closed.
         ValueError: The form of the raw samples is out of range.
     """
+    if not path:
+        raise ValueError("expected the name of a recording as PATH, found an empty text")
     if path == "-":
         if sys.stdin is None:
             raise AudioError("Expected sound on standard input, found it closed.")

@@ -26,12 +26,17 @@ from streamer.events import (
 )
 
 DIM, UNDERLINE, BOLD, PLAIN = "\x1b[2m", "\x1b[4m", "\x1b[1m", "\x1b[0m"
-CLEAR_BELOW, CLEAR_ALL = "\x1b[J", "\x1b[2J\x1b[H"
+CLEAR_ROW, CLEAR_BELOW, CLEAR_ALL = "\x1b[K", "\x1b[J", "\x1b[2J\x1b[H"
+# Not from its first column on, which CLEAR_ROW has cleared already: what is cleared from the first
+# one of the screen on, tmux keeps in its scrollback.
+CLEAR_FROM_HERE = f"{CLEAR_ROW}\x1b[C{CLEAR_BELOW}\r"
 # Between these a terminal that knows them shows nothing half drawn; others ignore them.
 BEGIN_FRAME, END_FRAME = "\x1b[?2026h", "\x1b[?2026l"
 UNSURE = 0.7  # words of less confidence are underlined
 USUAL_SIZE = (80, 24)
 BARS, QUIETEST_DB, DB_PER_BAR = "▁▂▃▄▅▆▇█", -62.0, 7.0
+
+KEYS_APART = 2  # columns before what keys do
 
 Span = tuple[str, str]  # a text, and how it is drawn: escape sequences
 
@@ -55,7 +60,7 @@ class Status:
         model: What recognises it.
         latency_s: How long after its end the last utterance was final.
         lag_s: How far the model is behind, if it is.
-        keys: What keys do.
+        keys: What keys do, in words that are shorter and shorter.
     """
 
     state: str
@@ -64,22 +69,21 @@ class Status:
     model: str = ""
     latency_s: float | None = None
     lag_s: float | None = None
-    keys: str = ""
+    keys: tuple[str, ...] = ()
 
     def text(self, columns: int) -> str:
         """As much of it as fits into so many columns, the most important first."""
-        parts = [self.state, self.device, self.model]
-        if self.lag_s is not None:
-            parts.insert(1, f"{self.lag_s:.1f} s behind")
-        if self.latency_s is not None:
-            parts.append(f"{self.latency_s:.1f} s")
+        lag = "" if self.lag_s is None else f"{self.lag_s:.1f} s behind"
+        latency = "" if self.latency_s is None else f"{self.latency_s:.1f} s"
         text = "".join(_bar(db) for db in self.levels_db)
-        for part in filter(None, parts):
-            longer = f"{text}{' · ' if text.strip(BARS) else ' '}{part}"
-            if wcswidth(longer) <= columns:
-                text = longer
-        n_free = columns - wcswidth(text) - wcswidth(self.keys)
-        return text + " " * n_free + self.keys if self.keys and n_free >= 2 else text
+        text = _joined(text, (self.state, lag, self.device), columns)
+        n_least = wcswidth(self.keys[-1]) + KEYS_APART if self.keys else 0
+        text = _joined(text, (self.model, latency), columns - n_least)
+        for keys in self.keys:
+            n_free = columns - wcswidth(text) - wcswidth(keys)
+            if n_free >= KEYS_APART:
+                return text + " " * n_free + keys
+        return text
 
 
 class LiveRegion:
@@ -98,11 +102,13 @@ class LiveRegion:
         rows = list(rows)[-max(1, lines - 1) :]
         if not above and rows == self._rows and columns == self._columns:
             return
+        cleared = "".join(CLEAR_ROW + line for line in above.splitlines(keepends=True))
+        cleared += "\n".join(CLEAR_ROW + row.drawn for row in rows)
         self._terminal.write(
             BEGIN_FRAME
             + self._to_first_row(columns)
-            + above
-            + "\n".join(row.drawn for row in rows)
+            + cleared
+            + (CLEAR_BELOW if rows else CLEAR_FROM_HERE)
             + END_FRAME
         )
         self._terminal.flush()
@@ -115,13 +121,10 @@ class LiveRegion:
         self.draw(rows)
 
     def _to_first_row(self, columns: int) -> str:
-        """Go to the first row and clear from there on.
-
-        A terminal that became narrower has wrapped the rows.
-        """
+        """Go to the first row; a terminal that became narrower has wrapped the rows."""
         n_rows = sum(max(1, -(-wcswidth(row.text) // max(1, columns))) for row in self._rows)
         up = f"\x1b[{n_rows - 1}A" if n_rows > 1 else ""
-        return f"\r{up}{CLEAR_BELOW}" if self._rows else ""
+        return f"\r{up}" if self._rows else ""
 
 
 class CaptionWriter:
@@ -167,7 +170,8 @@ class CaptionWriter:
 
     def note(self, text: str) -> None:
         """Print a line of our own above what is being said."""
-        self._draw(text + "\n")
+        rows = _wrapped([(word, "") for word in text.split()], self._size()[0] - 1)
+        self._draw("".join(" ".join(word for word, _ in row) + "\n" for row in rows))
 
     def mark(self, text: str) -> None:
         """Print a mark of the user's."""
@@ -290,6 +294,15 @@ def _parts(word: str, columns: int) -> list[str]:
             width = max(0, wcwidth(character))
         parts[-1] += character
     return parts
+
+
+def _joined(text: str, parts: Sequence[str], columns: int) -> str:
+    """The text with each of the parts that fits, a point between them."""
+    for part in filter(None, parts):
+        longer = f"{text}{' · ' if text.strip(BARS) else ' '}{part}"
+        if wcswidth(longer) <= columns:
+            text = longer
+    return text
 
 
 def _bar(db: float) -> str:

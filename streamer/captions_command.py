@@ -16,7 +16,8 @@ from streamer.transcriber import Transcriber
 
 TICK_S = 0.2
 N_LEVELS = 8
-KEYS = "space pause · m mark · c clear · q quit"
+KEYS = ("space pause · m mark · c clear · q quit", "space pause · q quit", "q quit")
+KEYS_PAUSED = tuple(keys.replace("pause", "go on") for keys in KEYS)
 
 
 def show(
@@ -35,9 +36,9 @@ def show(
         Interruption(source, before_exit=keys.restore) as interruption,
         transcriber,
     ):
-        say(f"Listening to {source.name} while the model loads. Ctrl-C ends.")
+        say(f"Listening to {_called(source)} while the model loads. Ctrl-C ends.")
         then()
-        view = _View(transcriber, source, outputs, KEYS if keys.works else "")
+        view = _View(transcriber, source, outputs, has_keys=keys.works)
         has_quit = False
         marks: list[float] = []
         for event in transcriber.ticking(TICK_S):
@@ -69,16 +70,21 @@ def _is_due(mark_s: float, event: Event | None, transcriber: Transcriber) -> boo
     return isinstance(event, Final) and mark_s <= event.end_s
 
 
+def _called(source: Source, article: str = "the ") -> str:
+    """What a source is called: "default", as ALSA says it, tells nobody what it is."""
+    return f"{article}microphone" if source.name == "default" else source.name
+
+
 class _View:
     """What the status line tells."""
 
     def __init__(
-        self, transcriber: Transcriber, source: Source, outputs: Outputs, keys: str
+        self, transcriber: Transcriber, source: Source, outputs: Outputs, *, has_keys: bool
     ) -> None:
         self._transcriber = transcriber
         self._screen = outputs.screen
         self._source = source
-        self._keys = keys
+        self._has_keys = has_keys
         self._levels = deque([QUIETEST_DB] * N_LEVELS, maxlen=N_LEVELS)
         self._model = ""
         self._latency_s: float | None = None
@@ -102,11 +108,11 @@ class _View:
             Status(
                 state=self._state(has_marks),
                 levels_db=tuple(self._levels),
-                device=self._source.name,
+                device=_called(self._source, article=""),
                 model="" if is_paused else self._model,
                 latency_s=None if is_paused else self._latency_s,
                 lag_s=lagging.lag_s if lagging and is_slow(lagging) else None,
-                keys=self._keys,
+                keys=(KEYS_PAUSED if is_paused else KEYS) if self._has_keys else (),
             )
         )
 

@@ -30,7 +30,7 @@ from streamer.config import SAMPLE_RATE
 from streamer.dictation import Mode
 from streamer.errors import AudioError, ConfigurationError, StreamerError
 from streamer.events import Event
-from streamer.interruption import INTERRUPTED, Interruption
+from streamer.interruption import INTERRUPTED, Interruption, ends_at_once
 from streamer.outputs import Outputs, say
 from streamer.pipeline import Pipeline
 from streamer.sources import Source
@@ -263,7 +263,10 @@ def _completion(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace) -> CompiledModel:
     from streamer import models
 
-    model = models.load(options.model, jit_compile=options.jit_compile, precision=options.precision)
+    with ends_at_once():  # In the middle of TensorFlow, where Python cannot.
+        model = models.load(
+            options.model, jit_compile=options.jit_compile, precision=options.precision
+        )
     _hint_at_other_models(options)
     return model
 

@@ -7,7 +7,8 @@
 
 What stands for one command goes before what stands for all, and the command line goes before
 `STREAMER_CAPTIONS_NUMBERS`, that before `STREAMER_NUMBERS`, and both before the file. Every option
-with a value can be set, and every switch that has a `--no-` form; the others are for one call.
+with a value can be set, and every switch that has a `--no-` form; the others are for one call, as
+are orders to a program that runs already.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ SWITCHES = {"true": True, "yes": True, "on": True, "1": True} | {
     "0": False,
 }
 DEFAULT = "default"
+ORDERS = {"control"}  # options with a value that are for one call
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ def _options_of(command: argparse.ArgumentParser) -> Iterator[tuple[str, argpars
         is_for_one_call = action.nargs == 0 and not isinstance(
             action, argparse.BooleanOptionalAction
         )
-        if name is not None and not is_for_one_call:
+        if name is not None and name not in ORDERS and not is_for_one_call:
             yield name, action
 
 

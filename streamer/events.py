@@ -122,7 +122,7 @@ class Lagging:
     """The model is behind a live source by more than a second, or is no longer.
 
     Sent once when that begins, once when it is over. `lag_s` is the sound that was captured but not
-    yet recognised; `rtf` the model's time over the time of the sound, in its last call.
+    yet recognised; `rtf` the model's time over the time of the sound, the median of its last calls.
     """
 
     type: ClassVar[str] = "lagging"

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 from streamer.sources import Source
 
 INTERRUPTED = 130
+
+
+@contextlib.contextmanager
+def ends_at_once() -> Iterator[None]:
+    """Have Ctrl-C end the program meanwhile: nothing is transcribed that could be lost."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 class Interruption:

@@ -7,9 +7,11 @@ by themselves under load, and finals are never skipped.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from statistics import median
 from typing import Protocol
 
 from streamer.audio import Samples
@@ -32,6 +34,8 @@ from streamer.listener import Gap, Listener, Lost, Restored
 from streamer.models.labels import Labels
 from streamer.segmenter import Segment
 from streamer.stabiliser import Stabiliser
+
+N_SPEEDS = 5
 
 
 class Model(Protocol):
@@ -129,6 +133,8 @@ class Recogniser:
         self._search = search_for(model.labels) if settings.language_model else None
         self._is_live = is_live
         self._is_lagging = False
+        # Of the last few: in the middle of one the program may have been stopped, as by Ctrl-Z.
+        self._speeds: deque[float] = deque(maxlen=N_SPEEDS)
         self._longest = min(to_samples(settings.longest_piece_s), model.longest)
         self._first_interval = to_samples(settings.first_partial_interval_s)
         self._first_within = to_samples(settings.first_partial_within_s)
@@ -205,7 +211,8 @@ class Recogniser:
         assert utterance is not None
         self._n_inferences += 1
         if self._is_live and took_s is not None:
-            self._watch_lag(self._listener.n_since(work.stop), took_s / work.duration_s)
+            self._speeds.append(took_s / work.duration_s)
+            self._watch_lag(self._listener.n_since(work.stop), median(self._speeds))
         if work.kind is WorkKind.FINAL:
             self._finish(segment, utterance, words)
         elif work.kind is WorkKind.CUT:

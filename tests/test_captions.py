@@ -40,8 +40,9 @@ from streamer.captions import CaptionWriter, Status, large_letters
 from streamer.events import Statistics
 
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
-FIRST = "\r\x1b[J"  # to the beginning of the only row, and clear
-STATUS = Status(state="", levels_db=(-90.0, -34.0, 0.0), device="USB", keys="q quit")
+ROW, BELOW = "\x1b[K", "\x1b[J"  # clear a row, and all below it
+FROM_HERE = f"{ROW}\x1b[C{BELOW}\r"
+STATUS = Status(state="", levels_db=(-90.0, -34.0, 0.0), device="USB", keys=("q quit",))
 
 
 @pytest.fixture(autouse=True)
@@ -100,32 +101,46 @@ def frames(*events: Event | Status, columns: int = 80, lines: int = 24) -> list[
 
 
 def test_stable_text_is_bright_and_the_rest_is_dim() -> None:
-    assert frames(partial("GOOD", "MORN")) == ["GOOD \x1b[2mMORN\x1b[0m"]
-    assert frames(partial("GOOD", "")) == ["GOOD"]
-    assert frames(partial("", "GOOD")) == ["\x1b[2mGOOD\x1b[0m"]
+    assert frames(partial("GOOD", "MORN")) == [f"{ROW}GOOD \x1b[2mMORN\x1b[0m{BELOW}"]
+    assert frames(partial("GOOD", "")) == [f"{ROW}GOOD{BELOW}"]
+    assert frames(partial("", "GOOD")) == [f"{ROW}\x1b[2mGOOD\x1b[0m{BELOW}"]
 
 
 def test_what_the_model_is_not_sure_of_is_underlined() -> None:
-    assert frames(partial("GOOD", "MORN", "MORN")) == ["GOOD \x1b[2m\x1b[4mMORN\x1b[0m"]
-    assert frames(final("GOOD MORNING", "GOOD")) == ["\x1b[4mGOOD\x1b[0m MORNING\n"]
+    assert frames(partial("GOOD", "MORN", "MORN"), final("GOOD MORNING", "GOOD")) == [
+        f"{ROW}GOOD \x1b[2m\x1b[4mMORN\x1b[0m{BELOW}",
+        f"\r{ROW}\x1b[4mGOOD\x1b[0m MORNING\n{FROM_HERE}",
+    ]
 
 
 def test_a_final_takes_the_place_of_its_partials_and_begins_a_new_line() -> None:
     assert frames(partial("GOOD", ""), final("GOOD MORNING"), partial("AND", "")) == [
-        "GOOD",
-        f"{FIRST}GOOD MORNING\n",
-        "AND",
+        f"{ROW}GOOD{BELOW}",
+        f"\r{ROW}GOOD MORNING\n{FROM_HERE}",
+        f"{ROW}AND{BELOW}",
     ]
 
 
 def test_an_empty_final_only_clears_the_line() -> None:
-    assert frames(partial("", "UH"), final("")) == ["\x1b[2mUH\x1b[0m", FIRST]
+    assert frames(partial("", "UH"), final(""))[1] == f"\r{FROM_HERE}"
+
+
+def test_nothing_is_cleared_from_the_first_column_on() -> None:
+    """At the top of the screen that would put every frame into the scrollback of tmux."""
+    events = (STATUS, partial("ONE TWO", "THREE"), final("ONE TWO THREE"), partial("UH", ""))
+    for drawn in frames(*events, final(""), columns=8):
+        row = drawn.partition(BELOW)[0].rpartition("\n")[2]
+        assert row.endswith("\x1b[C") or re.sub(r"\x1b\[\d*[A-Zm]|\r", "", row)
 
 
 def test_a_long_final_is_wrapped_at_words_like_its_partials() -> None:
     drawn = frames(partial("ONE TWO THREE FOUR", ""), final("ONE TWO THREE FOUR"), columns=12)
-    assert drawn == ["ONE TWO\nTHREE FOUR", "\r\x1b[1A\x1b[JONE TWO\nTHREE FOUR\n"]
-    assert frames(final("ONE TWO", "TWO"), columns=6) == ["ONE\n\x1b[4mTWO\x1b[0m\n"]
+    assert drawn == [
+        f"{ROW}ONE TWO\n{ROW}THREE FOUR{BELOW}",
+        f"\r\x1b[1A{ROW}ONE TWO\n{ROW}THREE FOUR\n{FROM_HERE}",
+    ]
+    drawn = frames(final("ONE TWO", "TWO"), columns=6)
+    assert drawn == [f"{ROW}ONE\n{ROW}\x1b[4mTWO\x1b[0m\n{FROM_HERE}"]
 
 
 def test_the_same_frame_is_not_drawn_again() -> None:
@@ -135,15 +150,19 @@ def test_the_same_frame_is_not_drawn_again() -> None:
 def test_a_long_partial_is_wrapped_at_words_above_the_status() -> None:
     status = "▁▅█ USB     q quit"
     first, second = frames(STATUS, partial("ONE TWO THREE", "FOUR"), columns=19)
-    assert first == f"\x1b[2m{status}\x1b[0m"
-    assert second == f"{FIRST}ONE TWO THREE \x1b[2mFOUR\x1b[0m\n\x1b[2m{status}\x1b[0m"
+    assert first == f"{ROW}\x1b[2m{status}\x1b[0m{BELOW}"
+    assert second == (
+        f"\r{ROW}ONE TWO THREE \x1b[2mFOUR\x1b[0m\n{ROW}\x1b[2m{status}\x1b[0m{BELOW}"
+    )
     wrapped = frames(STATUS, partial("ONE TWO THREE", "FOUR"), columns=12)[1]
-    assert wrapped == f"{FIRST}ONE TWO\nTHREE \x1b[2mFOUR\x1b[0m\n\x1b[2m▁▅█ USB\x1b[0m"
+    assert wrapped == (
+        f"\r{ROW}ONE TWO\n{ROW}THREE \x1b[2mFOUR\x1b[0m\n{ROW}\x1b[2m▁▅█ USB\x1b[0m{BELOW}"
+    )
 
 
 def test_of_a_partial_higher_than_the_screen_the_end_is_shown() -> None:
     drawn = frames(STATUS, partial("A1 A2 A3 A4 A5", ""), columns=8, lines=4)[1]
-    assert drawn.split("\n")[:2] == [f"{FIRST}A3 A4", "A5"]
+    assert drawn.split("\n")[:2] == [f"\r{ROW}A3 A4", f"{ROW}A5"]
 
 
 def test_the_status_gives_up_its_least_important_parts_first() -> None:
@@ -154,18 +173,21 @@ def test_the_status_gives_up_its_least_important_parts_first() -> None:
         model="starter",
         latency_s=0.52,
         lag_s=2.34,
-        keys="q quit",
+        keys=("p pause · q quit", "q quit"),
     )
-    assert status.text(60) == ("▁ paused · 2.3 s behind · USB · starter · 0.5 s       q quit")
-    assert status.text(48) == "▁ paused · 2.3 s behind · USB · starter · 0.5 s"
+    assert status.text(65) == "▁ paused · 2.3 s behind · USB · starter · 0.5 s  p pause · q quit"
+    assert status.text(60) == "▁ paused · 2.3 s behind · USB · starter · 0.5 s       q quit"
+    assert status.text(54) == "▁ paused · 2.3 s behind · USB · starter         q quit"
+    assert status.text(37) == "▁ paused · 2.3 s behind · USB  q quit"
+    assert status.text(36) == "▁ paused · 2.3 s behind · USB"
     assert status.text(12) == "▁ paused"
     assert all(wcswidth(status.text(columns)) <= columns for columns in range(1, 90))
 
 
 def test_no_color_draws_no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    assert frames(partial("GOOD", "MORN", "MORN")) == ["GOOD MORN"]
-    assert frames(final("GOOD", "GOOD")) == ["GOOD\n"]
+    assert frames(partial("GOOD", "MORN", "MORN")) == [f"{ROW}GOOD MORN{BELOW}"]
+    assert frames(final("GOOD", "GOOD")) == [f"{ROW}GOOD\n{FROM_HERE}"]
 
 
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +228,7 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> No
 def test_news_stand_on_a_line_of_their_own_above_what_is_being_said(
     event: Event, line: str
 ) -> None:
-    assert frames(partial("GOOD", ""), event)[1] == f"{FIRST}[{line}]\nGOOD"
+    assert frames(partial("GOOD", ""), event)[1] == f"\r{ROW}[{line}]\n{ROW}GOOD{BELOW}"
 
 
 def test_what_is_not_to_be_seen_draws_nothing() -> None:
@@ -290,7 +312,8 @@ def test_a_narrower_screen_keeps_no_remains(columns: int) -> None:
 
 @pytest.mark.parametrize("columns", range(4, 16))
 def test_wide_characters_take_two_columns(columns: int) -> None:
-    rows = frames(partial("日本語の字幕 e\u0301e\u0301", ""), columns=columns)[0].split("\n")
+    drawn = frames(partial("日本語の字幕 e\u0301e\u0301", ""), columns=columns)[0]
+    rows = drawn.replace(ROW, "").removesuffix(BELOW).split("\n")
     assert all(0 < wcswidth(row) <= columns - 1 for row in rows)
     assert "".join(rows).replace(" ", "") == "日本語の字幕e\u0301e\u0301"
 
@@ -303,7 +326,7 @@ def test_large_letters_fit_the_screen() -> None:
     terminal = io.StringIO()
     writer = CaptionWriter(terminal, size=lambda: (60, 40), enlarge=large_letters)
     writer.write(final("Hi"))
-    assert large_letters("Hi", 60) in terminal.getvalue()
+    assert large_letters("Hi", 60) in terminal.getvalue().replace(ROW, "")
 
 
 class Terminal:
@@ -346,8 +369,8 @@ class Terminal:
 
     def finals(self) -> list[str]:
         """The sentences that were drawn above the live region."""
-        plain = re.sub(r"\x1b\[(?!J)[?0-9;]*[A-Za-z]", "", self.output)
-        found = re.findall(r"\r\x1b\[J((?:[^\r\n\x1b]+\r\n)*?[^\r\n\x1b]+\.)\r\n", plain)
+        plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", self.output)
+        found = re.findall(r"\r(?!\n)((?:[^\r\n]+\r\n)*?[^\r\n]+\.)\r\n", plain)
         lines = [line.replace("\r\n", " ") for line in found]
         return [line for line in lines if not line.startswith("streamer:")]
 

@@ -113,6 +113,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--device", "no such device"], 1, ""),
         (["bench", "missing"], 1, "missing"),
         (["transcribe"], 2, "required: PATH"),
+        (["transcribe", ""], 2, "found an empty text"),
         (["transcribe", "-", "--rate", "12"], 2, "from 4000 to 384000 Hz, found 12"),
         (["transcribe", "-", "--rate", "0"], 2, "from 4000 to 384000 Hz, found 0"),
         (["transcribe", "-", "--rate", "fast"], 2, "invalid int value: 'fast'"),
@@ -383,6 +384,22 @@ def test_an_interruption_at_any_moment_of_the_start_shows_no_traceback(tmp_path:
             process.send_signal(signal.SIGINT)
             assert b"Traceback" not in process.stderr.read()
             assert process.wait() in (0, 130, -signal.SIGINT)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_an_interruption_does_not_wait_for_the_model(folder: Path) -> None:
+    program = (
+        "import time; from streamer import cli, models\n"
+        "models.load = lambda *_, **__: (print('loading', flush=True), time.sleep(50))\n"
+        "cli.main(['transcribe', 'first.wav'])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=folder
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"loading\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == -signal.SIGINT
 
 
 def test_a_mark_before_the_first_word_is_saved(tmp_path: Path) -> None:

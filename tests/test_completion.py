@@ -43,6 +43,10 @@ def test_bash_completes_commands_options_values_and_files(tmp_path: Path) -> Non
     assert completions(tmp_path, "captions", "--num") == {"--numbers"}
     assert completions(tmp_path, "captions", "--numbers", "") == {"words", "prose", "digits"}
     assert completions(tmp_path, "transcribe", "int") == {"interview.flac"}
+    assert completions(tmp_path, "captions", "--model", "wav2vec2") == {"wav2vec2-960h"}
+    assert completions(tmp_path, "models", "pull", "facebook/h") == {
+        "facebook/hubert-large-ls960-ft"
+    }
 
 
 @pytest.mark.parametrize("shell", ["zsh", "tcsh"])

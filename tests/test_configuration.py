@@ -80,6 +80,7 @@ def test_values_become_what_the_command_line_would_make_of_them(
         ("[captoins]\nnumbers = 1", "found 'captoins'; did you mean 'captions'?"),
         ("zzz = 1", "found 'zzz'; `streamer config` lists all."),
         ("sample = true", "found 'sample'"),
+        ('[dictate]\ncontrol = "stop"', "found 'control'"),
         ('numbers = "roman"', "numbers: expected one of words, prose, digits, found 'roman'."),
         ("end-silence = 99", "end-silence: expected seconds, from 0.05 to 10, found '99'."),
         ("partials = 3", "partials: expected true or false, found 3."),

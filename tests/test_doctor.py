@@ -87,6 +87,23 @@ def test_a_machine_that_is_well(microphone: VirtualMicrophone) -> None:
     assert f'"{getpass.getuser()}"' not in output
 
 
+@pytest.mark.microphone
+def test_a_device_that_is_none_is_a_problem_also_where_it_is_not_heard(
+    microphone: VirtualMicrophone,
+) -> None:
+    done = subprocess.run(
+        [
+            *[sys.executable, "-m", "streamer", "doctor", "--seconds", "0", "--json"],
+            *["--device", "nonsense", "--model", "none"],
+        ],
+        capture_output=True,
+        text=True,
+        env=microphone.environment,
+    )
+    assert done.returncode == 1
+    assert statuses(done.stdout)["sound"] == doctor.PROBLEM
+
+
 def test_without_a_microphone_it_says_so_and_fails(tmp_path: Path) -> None:
     environment = {
         **os.environ,

@@ -296,6 +296,7 @@ def test_another_format_is_refused_with_a_way_out(start: bytes, found: str) -> N
 
 def test_text_is_refused() -> None:
     assert "found text: 'Dear diary, '" in refused(b"Dear diary, today I spoke.\n")
+    assert r"found text: 'Dear\n'" in refused(b"Dear\n")
 
 
 def test_an_empty_pipe_is_refused() -> None:

@@ -321,6 +321,20 @@ def test_a_live_model_that_falls_behind_says_so_once_and_once_when_it_has_caught
     assert lagging[0].rtf == pytest.approx(1.3 / work.duration_s)
 
 
+def test_one_call_that_took_long_does_not_make_the_model_slow() -> None:
+    machine = Machine(is_live=True)
+    for took_s, text in ((0.01, "..THE "), (0.01, "QUICK BR"), (0.01, "OWN FO"), (2.0, "X JUMPS")):
+        machine.hear(text)
+        work = machine.recogniser.next_work()
+        assert work is not None
+        if took_s > 1.0:  # The program was stopped in the middle of it.
+            machine.hear(" OVER THE LAZY DOG" * 4)
+        machine.recogniser.complete(work, machine.recogniser.run(work), took_s)
+    (lagging,) = [e for e in machine.recogniser.take_events() if isinstance(e, Lagging)]
+    assert lagging.lag_s > 1.0
+    assert lagging.rtf < 0.5
+
+
 def test_a_recording_cannot_lag() -> None:
     machine = Machine()
     machine.hear("..THE QUICK BROWN FOX JUMPS......." * 10)

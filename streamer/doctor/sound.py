@@ -14,7 +14,7 @@ from streamer.doctor.finding import OK, PROBLEM, WARNING, Finding
 from streamer.errors import AudioError, DeviceError
 from streamer.outputs import say
 from streamer.sources import Block
-from streamer.sources.devices import INSTALL_PORTAUDIO, input_devices_in_time
+from streamer.sources.devices import INSTALL_PORTAUDIO, find_device, input_devices_in_time
 from streamer.sources.microphone import Microphone
 from streamer.vad import Vad
 
@@ -50,6 +50,11 @@ def microphone(options: argparse.Namespace) -> Iterator[Finding]:
     )
     if options.seconds:
         yield _heard(options)
+    elif options.device is not None:
+        try:
+            find_device(options.device)
+        except DeviceError as error:
+            yield Finding("sound", PROBLEM, str(error))
 
 
 def _heard(options: argparse.Namespace) -> Finding:

@@ -1,0 +1,60 @@
+from .config import PRESETS, Settings
+from .errors import (
+    AudioError,
+    CallbackError,
+    DeviceError,
+    DeviceLostError,
+    ModelError,
+    StreamerError,
+)
+from .events import (
+    AudioDropped,
+    Closed,
+    DeviceLost,
+    DeviceRestored,
+    Event,
+    Final,
+    Lagging,
+    Partial,
+    SpeechStarted,
+    Statistics,
+    Word,
+)
+from .pipeline import Pipeline
+from .sources import Block, DeviceChange, Source
+from .sources.file import File
+from .sources.microphone import Microphone
+from .sources.pipe import Pipe
+from .transcriber import Transcriber
+
+__version__: str
+
+__all__ = [
+    "PRESETS",
+    "AudioDropped",
+    "AudioError",
+    "Block",
+    "CallbackError",
+    "Closed",
+    "DeviceChange",
+    "DeviceError",
+    "DeviceLost",
+    "DeviceLostError",
+    "DeviceRestored",
+    "Event",
+    "File",
+    "Final",
+    "Lagging",
+    "Microphone",
+    "ModelError",
+    "Partial",
+    "Pipe",
+    "Pipeline",
+    "Settings",
+    "Source",
+    "SpeechStarted",
+    "Statistics",
+    "StreamerError",
+    "Transcriber",
+    "Word",
+]
