@@ -76,9 +76,9 @@ class Status:
         lag = "" if self.lag_s is None else f"{self.lag_s:.1f} s behind"
         latency = "" if self.latency_s is None else f"{self.latency_s:.1f} s"
         text = "".join(_bar(db) for db in self.levels_db)
-        text = _joined(text, (self.state, lag, self.device), columns)
+        text = _joined(text, (self.state, lag), columns)
         n_least = wcswidth(self.keys[-1]) + KEYS_APART if self.keys else 0
-        text = _joined(text, (self.model, latency), columns - n_least)
+        text = _joined(text, (self.device, self.model, latency), columns - n_least)
         for keys in self.keys:
             n_free = columns - wcswidth(text) - wcswidth(keys)
             if n_free >= KEYS_APART:
@@ -116,7 +116,8 @@ class LiveRegion:
 
     def clear_screen(self) -> None:
         """Clear all that is seen; the scrollback stays."""
-        rows, self._rows = self._rows, []
+        rows = self._rows
+        self.draw([])  # Into the scrollback goes only what is final.
         self._terminal.write(CLEAR_ALL)
         self.draw(rows)
 

@@ -17,7 +17,7 @@ from streamer.transcriber import Transcriber
 TICK_S = 0.2
 N_LEVELS = 8
 KEYS = ("space pause · m mark · c clear · q quit", "space pause · q quit", "q quit")
-KEYS_PAUSED = tuple(keys.replace("pause", "go on") for keys in KEYS)
+KEYS_PAUSED = ("space go on · m mark · c clear · q quit", "space go on · q quit", "space go on")
 
 
 def show(

@@ -156,7 +156,7 @@ def test_a_long_partial_is_wrapped_at_words_above_the_status() -> None:
     )
     wrapped = frames(STATUS, partial("ONE TWO THREE", "FOUR"), columns=12)[1]
     assert wrapped == (
-        f"\r{ROW}ONE TWO\n{ROW}THREE \x1b[2mFOUR\x1b[0m\n{ROW}\x1b[2m▁▅█ USB\x1b[0m{BELOW}"
+        f"\r{ROW}ONE TWO\n{ROW}THREE \x1b[2mFOUR\x1b[0m\n{ROW}\x1b[2m▁▅█  q quit\x1b[0m{BELOW}"
     )
 
 
@@ -179,7 +179,8 @@ def test_the_status_gives_up_its_least_important_parts_first() -> None:
     assert status.text(60) == "▁ paused · 2.3 s behind · USB · starter · 0.5 s       q quit"
     assert status.text(54) == "▁ paused · 2.3 s behind · USB · starter         q quit"
     assert status.text(37) == "▁ paused · 2.3 s behind · USB  q quit"
-    assert status.text(36) == "▁ paused · 2.3 s behind · USB"
+    assert status.text(36) == "▁ paused · 2.3 s behind       q quit"
+    assert status.text(30) == "▁ paused · 2.3 s behind"
     assert status.text(12) == "▁ paused"
     assert all(wcswidth(status.text(columns)) <= columns for columns in range(1, 90))
 
