@@ -28,6 +28,37 @@ def to_seconds(n_samples: int) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseGate:
+    """How sure a model must be of a phrase, or it was noise; see `streamer.decoder.spoken`.
+
+    Chosen so that what models hear in made noise stays below.
+
+    Attributes:
+        lone_letter_confidence: So sure of a single letter,
+        doubt_per_letter: so much less for each further one,
+        least_confidence: but so sure at least. All three 0 let everything through.
+        agreed_confidence: So sure of a phrase with a word that a second pass does not doubt. In
+            2.5 hours of noise `starter` heard none, and of speech that was badly understood
+            something is better than nothing.
+        sure_confidence: A phrase that begins so surely is no noise, however it goes on.
+        phrase_pause_s: Words with less between them are one phrase.
+    """
+
+    lone_letter_confidence: float = 0.95
+    doubt_per_letter: float = 0.06
+    least_confidence: float = 0.65
+    agreed_confidence: float = 0.4
+    sure_confidence: float = 0.9
+    phrase_pause_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value, most = getattr(self, name), 600.0 if name.endswith("_s") else 1.0
+            if not 0.0 <= value <= most:
+                raise ValueError(f"Expected {name} from 0 to {most:g}, found {value}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How speech is found, cut and recognised. Values out of range raise `ValueError`.
 
@@ -69,15 +100,8 @@ class Settings:
             before the newest sound. 0.3 s removes nine in ten spurious edits (Baumann et al.
             2009, https://aclanthology.org/N09-1043/).
         first_word_confidence: An utterance's first word is shown at once with this confidence.
-        lone_letter_confidence, doubt_per_letter, least_confidence: How sure the model must be of
-            a phrase, or it was noise: so sure of a single letter, so much less for each further
-            one, but so sure at least; see `streamer.decoder.spoken`. Chosen so that what two
-            models hear in made noise stays below. All three 0 let everything through.
-        long_phrase_letters, long_phrase_confidence: So many letters with a word among them that a
-            second pass does not doubt do not come of noise, so that less will do: of speech that
-            was badly understood something is better than nothing.
-        sure_confidence: A phrase that begins so surely is no noise, however it goes on.
-        phrase_pause_s: Words with less between them are one phrase.
+        noise_gate: How sure the model must be of words, or they were noise; None leaves it to the
+            model.
         ring_s: Sound that is kept while it waits for the model. A live source loses sound beyond
             it, every other source waits.
         language_model: Whether the words and pairs of words of English help to find the text, where
@@ -111,13 +135,7 @@ class Settings:
     stable_lag_s: float | None = None
     shown_lag_s: float = 0.4
     first_word_confidence: float = 0.6
-    lone_letter_confidence: float = 0.95
-    doubt_per_letter: float = 0.06
-    least_confidence: float = 0.65
-    long_phrase_letters: int = 16
-    long_phrase_confidence: float = 0.4
-    sure_confidence: float = 0.9
-    phrase_pause_s: float = 1.0
+    noise_gate: NoiseGate | None = None
     ring_s: float = 60.0
     language_model: bool = True
     jit_compile: bool | None = None
@@ -156,13 +174,6 @@ class Settings:
             ("stable_agreement", 2, 10),
             ("shown_lag_s", 0.0, 600.0),
             ("first_word_confidence", 0.0, 1.0),
-            ("lone_letter_confidence", 0.0, 1.0),
-            ("doubt_per_letter", 0.0, 1.0),
-            ("least_confidence", 0.0, 1.0),
-            ("sure_confidence", 0.0, 1.0),
-            ("long_phrase_letters", 1, 1000),
-            ("long_phrase_confidence", 0.0, 1.0),
-            ("phrase_pause_s", 0.0, 600.0),
         ):
             value = getattr(self, name)
             check(least <= value <= most, f"{name} from {least} to {most}", value)

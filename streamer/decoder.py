@@ -17,13 +17,9 @@ import numpy as np
 
 from streamer.alignment import Alignment, LogProbs, Run, Trellis, align
 from streamer.beam_search import BeamSearch
-from streamer.config import Settings, to_samples
+from streamer.config import NoiseGate, to_samples
 from streamer.models.labels import Labels
 from streamer.second_pass import CERTAIN, Spelled, is_believed, n_fitting, spell
-
-# So many letters prove nothing where a second pass doubts all words of a phrase: in breath, beeps
-# and music CTC hears an "E" or an "on" now and then, and is sure of it.
-DOUBTED_LETTERS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,49 +251,43 @@ def greedy_text(log_probs: LogProbs, labels: Labels) -> str:
     return "".join(symbols)
 
 
-def spoken(words: Sequence[DecodedWord], settings: Settings) -> list[DecodedWord]:
+def spoken(words: Sequence[DecodedWord], gate: NoiseGate) -> list[DecodedWord]:
     """The words that somebody said, without those that a model hears in noise.
 
     A model that was made to hear letters hears some in typing, breath and music, too: one here, two
     there, and is not sure of them. Words that follow each other closely are judged together, as a
     phrase, because an unsure word among sure ones was said. The fewer letters a phrase has, the
     surer they must be: `max(least_confidence, lone_letter_confidence - (letters - 1) *
-    doubt_per_letter)`, compared with the geometric mean of their probabilities. Where a second pass
-    doubts all words of a phrase, `DOUBTED_LETTERS` of them do not count. Of as many letters as
-    `long_phrase_letters`, with a word that a second pass does not doubt among them,
-    `long_phrase_confidence` is enough.
+    doubt_per_letter)`, compared with the geometric mean of their probabilities. With a word among
+    them of which a second pass is sure, too, `agreed_confidence` is enough.
 
     A phrase whose first words alone pass that and reach `sure_confidence` is spoken whatever comes
     after them: a clear word is not taken back for the noise that follows.
 
     Args:
         words: All that was decoded of an utterance so far, in order.
-        settings: The thresholds.
+        gate: The thresholds.
     """
-    pause = to_samples(settings.phrase_pause_s)
+    pause = to_samples(gate.phrase_pause_s)
     phrases: list[list[DecodedWord]] = []
     for word in words:
         if phrases and word.start - phrases[-1][-1].stop < pause:
             phrases[-1].append(word)
         else:
             phrases.append([word])
-    return [word for phrase in phrases if _is_spoken(phrase, settings) for word in phrase]
+    return [word for phrase in phrases if _is_spoken(phrase, gate) for word in phrase]
 
 
-def _is_spoken(phrase: list[DecodedWord], settings: Settings) -> bool:
+def _is_spoken(phrase: list[DecodedWord], gate: NoiseGate) -> bool:
     n_letters, log_confidence = 0, 0.0
-    has_sure_word = any(word.written and not word.is_doubted for word in phrase)
-    n_proving = -DOUBTED_LETTERS if all(word.is_doubted for word in phrase) else 0
+    is_agreed = any(word.written and not word.is_doubted for word in phrase)
     for word in phrase:
         n_letters += len(word.text)
-        n_proving += len(word.text)
         log_confidence += len(word.text) * math.log(max(word.confidence, 1e-9))
-        needed = settings.lone_letter_confidence - (n_proving - 1) * settings.doubt_per_letter
-        is_long = has_sure_word and n_proving >= settings.long_phrase_letters
-        least = settings.long_phrase_confidence if is_long else settings.least_confidence
-        needed = max(needed, least)
+        needed = gate.lone_letter_confidence - (n_letters - 1) * gate.doubt_per_letter
+        needed = gate.agreed_confidence if is_agreed else max(needed, gate.least_confidence)
         if word is not phrase[-1]:
-            needed = max(needed, settings.sure_confidence)
+            needed = max(needed, gate.sure_confidence)
         if math.exp(log_confidence / n_letters) >= needed:
             return True
     return False

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from streamer.audio import Samples
 from streamer.beam_search import search_for
-from streamer.config import BEHIND_S, CAUGHT_UP_S, Settings, to_samples, to_seconds
+from streamer.config import BEHIND_S, CAUGHT_UP_S, NoiseGate, Settings, to_samples, to_seconds
 from streamer.decoder import DecodedWord, FrameGrid, Heard, decode, longest_gap, spoken
 from streamer.events import (
     AudioDropped,
@@ -48,6 +48,7 @@ class Model(Protocol):
         longest: How many samples it takes at most.
         stable_lag_s: How long before the newest sound a word must have ended to be stable, where
             `Settings` do not say. The more a model guesses from what is around a word, the longer.
+        noise_gate: How sure it must be of words, or they were noise, where `Settings` do not say.
         needs_context: Whether a final is better decoded with all that was said in its utterance.
     """
 
@@ -56,6 +57,7 @@ class Model(Protocol):
     grid: FrameGrid
     longest: int
     stable_lag_s: float
+    noise_gate: NoiseGate
     needs_context: bool
 
     def hear(self, utterance: Samples) -> Heard:
@@ -373,7 +375,7 @@ class Recogniser:
     def _spoken(self, words: list[DecodedWord]) -> list[DecodedWord]:
         """The words of the utterance so far without noise; what is stable stays."""
         n_stable = len(self._stabiliser.stable)
-        kept = spoken(words, self._settings)
+        kept = spoken(words, self._settings.noise_gate or self._model.noise_gate)
         return [*words[:n_stable], *(word for word in words[n_stable:] if word in kept)]
 
     def _emit_final(

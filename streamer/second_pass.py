@@ -78,7 +78,7 @@ class Spelled:
 def spell(text: str, confidences: Sequence[float], labels: Labels) -> Spelled:
     """Spell a text as it is said. What has no label, like a comma, stays with the word before it.
 
-    Hyphens part words, because nobody says them.
+    Hyphens part words, because nobody says them; the parts share how sure it is of the whole.
 
     Args:
         text: The text.
@@ -91,7 +91,9 @@ def spell(text: str, confidences: Sequence[float], labels: Labels) -> Spelled:
     spelled: list[int] = []
     stops: list[int] = []
     for whole, confidence in zip(text.split(), confidences, strict=True):
-        for word in HYPHENS.split(whole):
+        parts = HYPHENS.split(whole)
+        confidence **= 1 / max(1, sum(map(bool, parts)))
+        for word in parts:
             said = without_marks(word).upper()
             said = ABBREVIATIONS.get(said, said)
             letters = [known[letter] for letter in said if letter in known]

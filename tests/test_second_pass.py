@@ -106,7 +106,7 @@ def test_a_written_word_is_doubted_when_neither_pass_is_sure() -> None:
 
 
 def test_confidence_is_the_mean_of_both_passes() -> None:
-    both = Heard(said("__NO_|_OH_|LA_", 0.8), "No, oh-la.", (0.8, 0.6))
+    both = Heard(said("__NO_|_OH_|LA_", 0.8), "No, oh-la.", (0.8, 0.36))
     found = decode(both, WAV2VEC2_LABELS, GRID, 10**6)
     assert [(word.text, round(word.confidence, 3)) for word in found] == [
         ("NO", 0.8),

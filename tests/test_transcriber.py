@@ -90,6 +90,7 @@ class Gated:
         self.name, self.labels = model.name, model.labels
         self.grid, self.longest = model.grid, model.longest
         self.stable_lag_s, self.needs_context = model.stable_lag_s, model.needs_context
+        self.noise_gate = model.noise_gate
         self.gate = threading.Event()
         self.called = threading.Event()
         self._model = model
@@ -359,6 +360,7 @@ class Clockwork:
         self.name, self.labels = model.name, model.labels
         self.grid, self.longest = model.grid, model.longest
         self.stable_lag_s, self.needs_context = model.stable_lag_s, model.needs_context
+        self.noise_gate = model.noise_gate
         self.live = True
         self._model, self._rtf = model, rtf
         self._blocks = [samples[at : at + BLOCK] for at in range(0, len(samples), BLOCK)]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from streamer.audio import Samples
-from streamer.config import Settings
+from streamer.config import NoiseGate, Settings
 from streamer.decoder import FrameGrid, Heard
 from streamer.models.labels import Labels
 
@@ -48,6 +48,7 @@ class WrittenModel:
     labels = Labels.from_symbols(["<pad>", "|", *ALPHABET[2:]])
     grid = FrameGrid(hop=FRAME, receptive_field=FRAME)
     stable_lag_s = 0.8
+    noise_gate = NoiseGate()
     needs_context = False
 
     def __init__(self, longest: int = 10_000 * FRAME) -> None:

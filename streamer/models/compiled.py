@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from streamer.alignment import LogProbs
 from streamer.audio import Samples
+from streamer.config import NoiseGate
 from streamer.decoder import FrameGrid, Heard
 from streamer.errors import ModelError
 from streamer.models import compiled_code
@@ -54,12 +55,13 @@ class CompiledModel:
 
     Attributes:
         longest: The longest bucket: how many samples one call takes at most.
-        stable_lag_s, needs_context: See `streamer.recogniser.Model`.
+        stable_lag_s, noise_gate, needs_context: See `streamer.recogniser.Model`.
         n_traces: How often the network was traced: at most once for each bucket, and for each
             number of utterances given to `log_probs_of_batch`.
     """
 
     stable_lag_s = 0.8
+    noise_gate = NoiseGate()
     needs_context = False
 
     def __init__(
