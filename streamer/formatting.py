@@ -19,9 +19,9 @@ from streamer.casing import capitalised, cased, lowered
 from streamer.config import TextStyle
 from streamer.events import Event, Final, Partial, Word
 from streamer.number_words import NUMBER_WORDS, ZEROS
-from streamer.numbers import write_number
+from streamer.numbers import half_of_day, write_number
 from streamer.phrases import Match, Phrase, Written, decided
-from streamer.second_pass import ENDS, MARKS, ends_sentence, marks_of, without_marks
+from streamer.second_pass import ENDS, MARKS, ends_sentence, marks_of, with_marks, without_marks
 
 # A pause after these is hesitation.
 NEVER_LAST = set(
@@ -110,7 +110,7 @@ class Formatter:
             if is_followed or is_over:
                 text = block[-1].word
                 if not begins:
-                    text = text.rstrip(ENDS)
+                    text = without_marks(text) + marks_of(text).rstrip(ENDS)
                 elif text[-1] not in ENDS:
                     text = text.rstrip(MARKS)
                     text += end_mark(text, phrase, self._style)
@@ -137,7 +137,7 @@ class Formatter:
         for match in decided(phrase, rule):
             for written in match.pieces:
                 span = words[at : at + written.n_words]
-                block.append(_merged(span, written.text + marks_of(span[-1].written)))
+                block.append(_merged(span, with_marks(written.text, marks_of(span[-1].written))))
                 at += written.n_words
         return block
 
@@ -148,6 +148,8 @@ def write(phrase: Phrase, at: int, style: TextStyle) -> Match[Written]:
         return Match((Written(lowered(phrase, at)),), 1)
     if number := write_number(phrase, at, style.numbers):
         return Match(number, sum(written.n_words for written in number))
+    if half := half_of_day(phrase, at):
+        return Match((half,), half.n_words)
     return Match((Written(cased(phrase, at)),), 1)
 
 

@@ -154,10 +154,20 @@ def _minute(phrase: Phrase, at: int) -> Number | None:
 
 def _half_of_day(phrase: Phrase, at: int, time: Written) -> tuple[Written, ...] | None:
     stop = at + time.n_words
-    if phrase[stop] == "pm":
-        return time, Written("p.m.")
-    if phrase[stop] in ("a", "p") and phrase[stop + 1] == "m":
-        return time, Written(f"{phrase[stop]}.m.", 2)
+    if phrase[stop] == "am" and phrase[at - 1] in BEFORE_TIME:  # Else somebody is.
+        return time, Written("a.m.")
+    half = half_of_day(phrase, stop)
+    return (time, half) if half else None
+
+
+def half_of_day(phrase: Phrase, at: int) -> Written | None:
+    """What stands for "P M" or "PM" behind an hour, in any style."""
+    if phrase[at - 1] not in NUMBER_WORDS | ZEROS | {"half", "quarter"}:
+        return None
+    if phrase[at] == "pm":
+        return Written("p.m.")
+    if phrase[at] in ("a", "p") and phrase[at + 1] == "m":
+        return Written(f"{phrase[at]}.m.", 2)
     return None
 
 

@@ -94,7 +94,7 @@ def spell(text: str, confidences: Sequence[float], labels: Labels) -> Spelled:
         parts = HYPHENS.split(whole)
         confidence **= 1 / max(1, sum(map(bool, parts)))
         for word in parts:
-            said = without_marks(word).upper()
+            said = word.rstrip(MARKS).upper()
             said = ABBREVIATIONS.get(said, said)
             letters = [known[letter] for letter in said if letter in known]
             if letters:
@@ -139,9 +139,8 @@ def n_fitting(spelled: Spelled, trellis: Trellis) -> int:
 
 
 def ends_sentence(written: str) -> bool:
-    """Whether a full stop or the like stands behind a word, and not behind an abbreviation."""
-    word = without_marks(written)
-    return any(mark in ENDS for mark in written[len(word) :]) and word.upper() not in ABBREVIATIONS
+    """Whether a full stop or the like stands behind a word, and is no part of it."""
+    return any(mark in ENDS for mark in marks_of(written))
 
 
 def marks_of(written: str) -> str:
@@ -150,5 +149,13 @@ def marks_of(written: str) -> str:
 
 
 def without_marks(written: str) -> str:
-    """The word without the marks behind it."""
-    return written.rstrip(MARKS)
+    """The word without the marks behind it; the point of "Mr.", "J." and "p.m." is a part of it."""
+    word = written.rstrip(MARKS)
+    is_initial = len(word) == 1 and word.isalpha() and word not in "Ii"
+    is_abbreviation = is_initial or "." in word or word.upper() in ABBREVIATIONS
+    return f"{word}." if is_abbreviation and written[len(word) :].startswith(".") else word
+
+
+def with_marks(text: str, marks: str) -> str:
+    """A text with marks behind it, one point where both have one."""
+    return text + (marks.removeprefix(".") if text.endswith(".") else marks)

@@ -178,6 +178,7 @@ class Commands:
             at += part.n_words
             written = spoken[at - 1].written
             marks = marks_of(written) if self._has_marks else ""
+            marks = marks.removeprefix(".") if text.endswith(".") else marks
             if marks and (follows := phrase[at] or then) and follows not in BEGIN_MARKS:
                 pieces.append(_mark(marks, ends_sentence=ends_sentence(written)))
         return Match(tuple(pieces), match.n_words)

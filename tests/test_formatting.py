@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from spoken import final, partial, said, utterances
 
 from streamer import Final, Partial, SpeechStarted, Word
-from streamer.config import TextStyle
+from streamer.config import NUMBER_STYLES, TextStyle
 from streamer.formatting import Formatter
 
 
@@ -239,6 +239,25 @@ def test_case_and_marks_that_a_model_writes_are_kept() -> None:
         "Please call Stella, at 10. Ask for 23 things!",
         "Is it Holbein?",
         "Mr. Smith came.",
+    ]
+
+
+@pytest.mark.parametrize("numbers", NUMBER_STYLES)
+def test_an_abbreviation_ends_no_sentence(numbers: str) -> None:
+    formatter = Formatter(TextStyle(numbers=numbers))
+    shown = [
+        formatter.push(marked(text)).text
+        for text in (
+            "It was half past three P. M. in Washington, D.C., with J. R. Smith of the U.S.",
+            "So it was half past eleven p.m..",
+        )
+    ]
+    assert [
+        text.replace("half past three", "3:30").replace("half past eleven", "11:30")
+        for text in shown
+    ] == [
+        "It was 3:30 p.m. in Washington, D.C., with J. R. Smith of the U.S.",
+        "So it was 11:30 p.m.",
     ]
 
 

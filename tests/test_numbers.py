@@ -70,6 +70,8 @@ def test_any_decimal_is_written_as_digits(whole: int, hundredths: int) -> None:
         ("half past seven", "7:30"),
         ("a quarter to one", "12:45"),
         ("seven thirty p m", "7:30 p.m."),
+        ("at nine am", "at 9 a.m."),
+        ("number nine am i", "number nine am I"),
         ("seven a m", "7 a.m."),
         ("at nine o five", "at 9:05"),
         ("five dollars and ten cents", "$5.10"),

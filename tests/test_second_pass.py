@@ -10,7 +10,7 @@ import pytest
 from streamer.alignment import LogProbs
 from streamer.decoder import FrameGrid, Heard, decode
 from streamer.models.labels import WAV2VEC2_LABELS, Labels
-from streamer.second_pass import ends_sentence, marks_of, spell, without_marks
+from streamer.second_pass import ends_sentence, marks_of, spell, with_marks, without_marks
 
 GRID = FrameGrid(hop=320, receptive_field=400)
 
@@ -97,6 +97,30 @@ def test_sentences_end_behind_marks_but_not_behind_abbreviations() -> None:
     assert [ends_sentence(word) for word in ("so.", "so?", "so!", "so...")] == [True] * 4
     assert [ends_sentence(word) for word in ("so", "so,", "Mr.", "Mrs.", "")] == [False] * 5
     assert (without_marks("so?!"), marks_of("so?!"), marks_of("don't")) == ("so", "?!", "")
+
+
+@pytest.mark.parametrize(
+    ("written", "word", "marks"),
+    [
+        ("p.m.", "p.m.", ""),
+        ("p.m..", "p.m.", "."),
+        ("D.C.,", "D.C.", ","),
+        ("J.", "J.", ""),
+        ("Mr.", "Mr.", ""),
+        ("I.", "I", "."),
+        ("so...", "so", "..."),
+        ("U.S", "U.S", ""),
+    ],
+)
+def test_the_point_of_an_abbreviation_is_a_part_of_it(written: str, word: str, marks: str) -> None:
+    assert (without_marks(written), marks_of(written)) == (word, marks)
+    assert ends_sentence(written) == marks.startswith(".")
+
+
+def test_of_two_points_one_is_enough() -> None:
+    assert with_marks("p.m.", ".") == "p.m."
+    assert with_marks("p.m.", ",") == "p.m.,"
+    assert with_marks("so", "...") == "so..."
 
 
 def test_a_written_word_is_doubted_when_neither_pass_is_sure() -> None:
