@@ -1,4 +1,4 @@
-from .config import PRESETS, Settings
+from .config import PRESETS, NoiseGate, Settings, TextStyle
 from .errors import (
     AudioError,
     CallbackError,
@@ -20,6 +20,7 @@ from .events import (
     Statistics,
     Word,
 )
+from .formatting import Formatter
 from .pipeline import Pipeline
 from .sources import Block, DeviceChange, Source
 from .sources.file import File
@@ -44,9 +45,11 @@ __all__ = [
     "Event",
     "File",
     "Final",
+    "Formatter",
     "Lagging",
     "Microphone",
     "ModelError",
+    "NoiseGate",
     "Partial",
     "Pipe",
     "Pipeline",
@@ -55,6 +58,7 @@ __all__ = [
     "SpeechStarted",
     "Statistics",
     "StreamerError",
+    "TextStyle",
     "Transcriber",
     "Word",
 ]

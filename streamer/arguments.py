@@ -175,7 +175,13 @@ def parser() -> argparse.ArgumentParser:
         description="Measure over the recordings of a folder with a manifest.tsv (columns path "
         "and transcript at least), or over the bundled sample.",
     )
-    bench.add_argument("folder", nargs="?", type=Path, metavar="FOLDER")
+    bench.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        metavar="FOLDER",
+        help="with recordings and their manifest.tsv; without it: the bundled sample",
+    )
     bench.add_argument(
         "--realtime",
         action="store_true",
@@ -308,14 +314,18 @@ def _add_dictate(commands: Any) -> None:
     goals = where.add_mutually_exclusive_group()
     goals.add_argument(
         "--to",
+        action=_Goal,
         choices=TARGETS,
         default="auto",
         help="a tool that types, or the clipboard, or stdout; default: auto, the tool that works "
         "in this session",
     )
-    goals.add_argument("--file", type=Path, metavar="FILE", help="append it to a file")
+    goals.add_argument(
+        "--file", action=_Goal, type=Path, metavar="FILE", help="append it to a file"
+    )
     goals.add_argument(
         "--exec",
+        action=_Goal,
         metavar="COMMAND",
         help="run a command for each utterance, which finds the text on its standard input",
     )
@@ -365,6 +375,20 @@ def _add_dictate(commands: Any) -> None:
         shows_partials=True,
         check=functools.partial(_check_dictate, dictate),
     )
+
+
+class _Goal(argparse.Action):
+    """Takes the place of the other goals, which the configuration may have named."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.to, namespace.file, namespace.exec = "auto", None, None
+        setattr(namespace, self.dest, values)
 
 
 class _Replacement(argparse.Action):
@@ -491,6 +515,10 @@ def _check_dictate(parser: argparse.ArgumentParser, options: argparse.Namespace)
         Dictation(TextStyle(), allow_newlines=options.enter, replacements=options.replace)
     except ValueError as error:
         parser.error(f"argument --replace: {error}")
+    given = {"to": options.to != "auto", "file": options.file, "exec": options.exec is not None}
+    goals = [name for name, is_given in given.items() if is_given]
+    if len(goals) > 1:
+        parser.error(f"the configuration names {' and '.join(goals)}; expected one of them")
     if options.live and (options.exec is not None or options.to == "stdout"):
         parser.error("--live needs somewhere that words can be taken back: not --exec, not stdout")
 
@@ -515,13 +543,6 @@ def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespa
                 "with --output-dir FOLDER"
             )
     if options.output_dir is not None:
-        try:
-            options.output_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            parser.error(
-                f"argument --output-dir: expected a folder, found '{options.output_dir}': "
-                f"{error.strerror}"
-            )
         targets = [target_of(options.output_dir, path, options) for path in options.paths]
         if twice := next((target for target in targets if targets.count(target) > 1), None):
             parser.error(f"several recordings would be written to {twice}; rename one of them")
@@ -546,6 +567,14 @@ def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespa
             source_of(path, options)
     except ValueError as error:
         parser.error(str(error))
+    if options.output_dir is not None:
+        try:
+            options.output_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(
+                f"argument --output-dir: expected a folder, found '{options.output_dir}': "
+                f"{error.strerror}"
+            )
 
 
 def _check_bench(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

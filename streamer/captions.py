@@ -121,6 +121,10 @@ class LiveRegion:
         self._terminal.write(CLEAR_ALL)
         self.draw(rows)
 
+    def forget(self) -> None:
+        """Leave the rows where they are: others have written below them."""
+        self._rows = []
+
     def _to_first_row(self, columns: int) -> str:
         """Go to the first row; a terminal that became narrower has wrapped the rows."""
         n_rows = sum(max(1, -(-wcswidth(row.text) // max(1, columns))) for row in self._rows)
@@ -181,6 +185,11 @@ class CaptionWriter:
     def show(self, status: Status) -> None:
         """Show the status as it is now."""
         self._status = status
+        self._draw()
+
+    def redraw(self) -> None:
+        """Draw once more, below what others have written."""
+        self._region.forget()
         self._draw()
 
     def clear(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from streamer.captions import QUIETEST_DB, Status, is_slow
 from streamer.config import BEHIND_S
-from streamer.events import Event, Final, Lagging
+from streamer.events import DeviceLost, DeviceRestored, Event, Final, Lagging
 from streamer.interruption import INTERRUPTED, Interruption
 from streamer.keys import Keys
 from streamer.outputs import Outputs, say
@@ -16,6 +16,7 @@ from streamer.transcriber import Transcriber
 
 TICK_S = 0.2
 N_LEVELS = 8
+MARKS_APART_S = 1.0  # They say the second.
 KEYS = ("space pause · m mark · c clear · q quit", "space pause · q quit", "q quit")
 KEYS_PAUSED = ("space go on · m mark · c clear · q quit", "space go on · q quit", "space go on")
 
@@ -47,11 +48,17 @@ def show(
                 outputs.mark(marks.pop(0))
             if event is not None:
                 outputs.write(event)
+            if keys.was_stopped:
+                keys.was_stopped = False
+                if outputs.screen is not None:
+                    outputs.screen.redraw()
             for key in keys.pressed():
                 if key in " p":
                     (transcriber.resume if transcriber.is_paused else transcriber.pause)()
                 elif key == "m":
-                    marks.append(transcriber.statistics().captured_s)
+                    now_s = transcriber.statistics().captured_s
+                    if not marks or now_s - marks[-1] >= MARKS_APART_S:
+                        marks.append(now_s)
                 elif key == "c" and outputs.screen is not None:
                     outputs.screen.clear()
                 elif key == "q":
@@ -66,7 +73,7 @@ def show(
 def _is_due(mark_s: float, event: Event | None, transcriber: Transcriber) -> bool:
     """Whether all that was said before a mark is written; None when nothing happened but time."""
     if event is None:
-        return transcriber.statistics().waiting_s == 0.0
+        return transcriber.is_silent
     return isinstance(event, Final) and mark_s <= event.end_s
 
 
@@ -89,6 +96,7 @@ class _View:
         self._model = ""
         self._latency_s: float | None = None
         self._lagging: Lagging | None = None  # as long as it is behind
+        self._is_lost = False
         self.update(None)
 
     def update(self, event: Event | None, *, has_marks: bool = False) -> None:
@@ -98,6 +106,8 @@ class _View:
         is_paused = self._transcriber.is_paused
         if isinstance(event, Final):
             self._model, self._latency_s = event.model, event.latency_s
+        elif isinstance(event, DeviceLost | DeviceRestored):
+            self._is_lost = isinstance(event, DeviceLost)
         elif isinstance(event, Lagging):
             self._lagging = event if event.lag_s > BEHIND_S else None
         elif event is None:
@@ -119,6 +129,8 @@ class _View:
     def _state(self, has_marks: bool) -> str:
         if self._transcriber.is_paused:
             return "paused"
+        if self._is_lost:
+            return "waiting for the microphone"
         if self._transcriber.is_loading:
             return "loading the model"
         if self._lagging and not is_slow(self._lagging):

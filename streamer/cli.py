@@ -321,6 +321,7 @@ def _progress(source: File | Pipe) -> tqdm[Any]:
     return tqdm(
         total=math.ceil(duration_s) + 1,  # Resampling may give a sample more than there is time.
         desc=Path(source.name).name,
+        smoothing=0,  # An average: the first seconds compile, and pieces come by the dozen.
         disable=duration_s < LONG_RECORDING_S or not sys.stderr.isatty(),
         bar_format="{desc}: {percentage:3.0f} % |{bar}| {n:.0f} of {total} s, {remaining} left",
         leave=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import socket
 import sys
@@ -17,7 +18,7 @@ from streamer.control import Control
 from streamer.dictation import Delete, Dictation, Edit, Insert, Mode
 from streamer.errors import TypingError
 from streamer.events import Event
-from streamer.outputs import say
+from streamer.outputs import drawing_on, say
 from streamer.sources import Source
 from streamer.transcriber import Transcriber
 from streamer.typing_tools import Command, Stream, Target, TextFile, target
@@ -83,22 +84,29 @@ def write(events: Iterable[Event], dictation: Dictation, goal: Target) -> bool:
     If it fails, what it did not take and all that is said afterwards goes to stdout.
     """
     first_goal = goal
-    for event in events:
-        edits = dictation.push(event)
-        pieces = edits if goal.can_delete else _whole(edits)
-        for i, edit in enumerate(pieces):
-            try:
-                _apply(edit, goal)
-            except TypingError as error:
-                if isinstance(goal, Stream):
-                    raise
-                goal = Stream(sys.stdout)
-                say(f"{error} From here on what you say is {goal.description}.")
-                for left in pieces[i:]:
-                    _apply(left, goal)
-                break
-    if isinstance(goal, Stream):
-        goal.finish()
+    with contextlib.ExitStack() as drawing:
+        if isinstance(goal, Stream) and goal.can_delete:
+            drawing.enter_context(drawing_on(goal))
+        for event in events:
+            edits = dictation.push(event)
+            pieces = edits if goal.can_delete else _whole(edits)
+            for i, edit in enumerate(pieces):
+                try:
+                    _apply(edit, goal)
+                except TypingError as error:
+                    if isinstance(goal, Stream):
+                        raise
+                    goal = Stream(sys.stdout)
+                    say(f"{error} From here on what you say is {goal.description}.")
+                    if goal.can_delete:
+                        drawing.enter_context(drawing_on(goal))
+                    else:
+                        dictation.mode = Mode.FINAL
+                    for left in pieces[i:]:
+                        _apply(left, goal)
+                    break
+        if isinstance(goal, Stream):
+            goal.finish()
     return goal is first_goal
 
 

@@ -119,7 +119,11 @@ class _Document:
 
 
 class Dictation:
-    """Turns events into edits. Replayed on an empty page they give `text`."""
+    """Turns events into edits. Replayed on an empty page they give `text`.
+
+    Attributes:
+        mode: What is typed, and when. May be changed between two events.
+    """
 
     def __init__(
         self,
@@ -147,7 +151,7 @@ class Dictation:
             ValueError: A phrase has no word, or a text has a line break that is not allowed, or any
                 other control character.
         """
-        self._mode = mode
+        self.mode = mode
         self._commands = Commands(
             style, allow_newlines=allow_newlines, replacements=replacements or {}, marks=marks
         )
@@ -170,8 +174,8 @@ class Dictation:
             del document.phrases[:n_dropped]
             self._before, self._typed = document, document.text
             return edits
-        if isinstance(event, Partial) and self._mode is not Mode.FINAL:
-            is_live = self._mode is Mode.LIVE
+        if isinstance(event, Partial) and self.mode is not Mode.FINAL:
+            is_live = self.mode is Mode.LIVE
             n_words = len(event.words) if is_live else len(event.stable_text.split())
             document = self._document(event.words[:n_words], is_complete=is_live)
             return self._edits_to(document.text)

@@ -16,9 +16,15 @@ if sys.platform != "win32":
 
 
 class Keys:
-    """Reads keys while it is entered; gives none where stdin is no terminal."""
+    """Reads keys while it is entered; gives none where stdin is no terminal.
+
+    Attributes:
+        was_stopped: The program was, by Ctrl-Z, and goes on: others have written on the screen.
+            Whoever deals with it sets it back.
+    """
 
     def __init__(self) -> None:
+        self.was_stopped = False
         self._before: list[Any] | None = None
         self._descriptor = -1
         self._previous: Any = None
@@ -63,6 +69,7 @@ class Keys:
 
     def _continue(self, _number: int, _frame: FrameType | None) -> None:
         # After Ctrl-Z the shell has given the terminal its own modes.
+        self.was_stopped = True
         if sys.platform != "win32":
             with contextlib.suppress(termios.error):
                 tty.setcbreak(self._descriptor)

@@ -6,10 +6,10 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from streamer.arguments import style_of, target_of
 from streamer.captions import CaptionWriter, large_letters, notice
@@ -30,6 +30,7 @@ class Outputs:
         self._style = style_of(options)
         self._files = contextlib.ExitStack()  # of the recording that is being written
         self._save_files = contextlib.ExitStack()
+        self._drawing = contextlib.ExitStack()
         self._has_several = len(getattr(options, "paths", [])) > 1
         self._save_file: TextIO | None = None
         self._draws_captions = options.format == "text" and sys.stdout.isatty()
@@ -39,7 +40,7 @@ class Outputs:
 
     def __enter__(self) -> Outputs:
         if self.screen is not None:
-            _screens.append(self.screen)
+            self._drawing.enter_context(drawing_on(self.screen))
         return self
 
     def _screen(self) -> CaptionWriter:
@@ -54,8 +55,8 @@ class Outputs:
         self._main.mark(text)
 
     def __exit__(self, *_: object) -> None:
+        self._drawing.close()
         if self.screen is not None:
-            _screens.remove(self.screen)
             self.screen.close()
         self._files.close()
         self._save_files.close()
@@ -84,9 +85,9 @@ class Outputs:
             return
         try:
             if self._save is None:
-                self._save_file = self._save_file or self._create(
-                    self._options.save, self._save_files
-                )
+                if self._save_file is None:
+                    _keep(self._options.save)
+                    self._save_file = self._create(self._options.save, self._save_files)
                 form = format_of(self._options.save)
                 self._save = writer_for(form, self._save_file, source, self._style)
             write(self._save)
@@ -112,7 +113,25 @@ class Outputs:
         return files.enter_context(path.open("w", encoding="utf-8"))
 
 
-_screens: list[CaptionWriter] = []  # what is being drawn on, at most one
+class Screen(Protocol):
+    """What is being drawn on."""
+
+    def note(self, text: str) -> None:
+        """Print a line that is not part of what is drawn."""
+        ...
+
+
+_screens: list[Screen] = []  # at most one
+
+
+@contextlib.contextmanager
+def drawing_on(screen: Screen) -> Iterator[None]:
+    """Have `say` print its messages so that they do not get into what is drawn meanwhile."""
+    _screens.append(screen)
+    try:
+        yield
+    finally:
+        _screens.remove(screen)
 
 
 def say(message: str) -> None:
@@ -121,6 +140,14 @@ def say(message: str) -> None:
         _screens[-1].note(f"streamer: {message}")
         return
     print(f"streamer: {message}", file=sys.stderr, flush=True)
+
+
+def _keep(path: Path) -> None:
+    """Give a file that would be overwritten another name: it holds what was said another time."""
+    if path.is_file() and path.stat().st_size:
+        kept = path.with_name(f"{path.name}~")
+        path.replace(kept)
+        say(f"{path} was there already; it is {kept} now.")
 
 
 def _printable(path: str) -> str:

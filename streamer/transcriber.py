@@ -236,6 +236,12 @@ class Transcriber:
         return not self._is_warm or self._is_waited_for
 
     @property
+    def is_silent(self) -> bool:
+        """Whether nothing is being said, and all that was said has been recognised."""
+        with self._changed:
+            return not self._listener.pending
+
+    @property
     def level_db(self) -> float:
         """How loud it is now, in dB of full scale."""
         return self._listener.level_db

@@ -116,6 +116,17 @@ class Wtype:
     description = "typed into the focused window with wtype"
     can_delete = True
 
+    def __init__(self) -> None:
+        """See whether there is a display.
+
+        Raises:
+            TypingError: There is none.
+        """
+        if not os.environ.get("WAYLAND_DISPLAY"):
+            raise TypingError(
+                "Expected a Wayland display for wtype, found WAYLAND_DISPLAY not set."
+            )
+
     def insert(self, text: str) -> None:
         """Type text."""
         self._wtype("-", text=text)
@@ -206,7 +217,7 @@ class Clipboard:
 
 
 class TextFile:
-    """Appends to a file."""
+    """Appends to a file; what is said now is not glued to what was said another time."""
 
     can_delete = True
 
@@ -218,15 +229,23 @@ class TextFile:
         """
         self.description = f"appended to {path}"
         self._path = path
-        self.insert("")
+        self._before = ""  # what is said first
+        try:
+            with path.open("ab+") as file:
+                if file.tell():
+                    file.seek(-1, os.SEEK_END)
+                    self._before = "" if file.read().isspace() else "\n"
+        except OSError as error:
+            raise self._failure(error) from error
 
     def insert(self, text: str) -> None:
         """Append text."""
         try:
             with self._path.open("a", encoding="utf-8", newline="") as file:
-                file.write(text)
+                file.write(self._before + text)
         except OSError as error:
-            raise TypingError(f"{self._path} cannot be written: {error.strerror}.") from error
+            raise self._failure(error) from error
+        self._before = ""
 
     def delete(self, n_characters: int) -> None:
         """Cut off characters at the end."""
@@ -236,11 +255,14 @@ class TextFile:
                 kept = text[: max(0, len(text) - n_characters)]
                 file.truncate(len(kept.encode("utf-8", "surrogateescape")))
         except OSError as error:
-            raise TypingError(f"{self._path} cannot be written: {error.strerror}.") from error
+            raise self._failure(error) from error
 
     def enter(self) -> None:
         """Append a line break."""
         self.insert("\n")
+
+    def _failure(self, error: OSError) -> TypingError:
+        return TypingError(f"{self._path} cannot be written: {error.strerror}.")
 
 
 class Stream:
@@ -273,6 +295,11 @@ class Stream:
         """End the line."""
         self._line = ""
         self._out.write("\n")
+        self._out.flush()
+
+    def note(self, text: str) -> None:
+        """Print a line of our own above the one that is being written."""
+        self._out.write("\r" + " " * wcswidth(self._line) + "\r" + text + "\n" + self._line)
         self._out.flush()
 
     def finish(self) -> None:
@@ -392,6 +419,7 @@ def _run(
             stderr=subprocess.DEVNULL if keeps_running else subprocess.PIPE,
             timeout=TIMEOUT_S + PER_CHARACTER_S * (len(text) + n_keys),
             check=False,
+            start_new_session=True,  # Ctrl-C is for us: it would empty the clipboard.
         )
     except FileNotFoundError:
         raise TypingError(_missing(command[:1], f"type with {command[0]}")) from None
@@ -400,6 +428,6 @@ def _run(
     if done.returncode:
         said = " ".join((done.stderr or "").split()) or f"exit status {done.returncode}"
         hint = ""
-        if command[0] == "wtype":
+        if command[0] == "wtype" and "virtual keyboard" in said:
             hint = " GNOME does not let programs type; --to dotool or --to ydotool does it anyway."
         raise TypingError(f"{command[0]} failed: {said.rstrip('.')}.{hint}")

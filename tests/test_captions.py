@@ -296,6 +296,15 @@ def test_on_the_screen_there_is_what_was_said_and_the_status_last() -> None:
     assert screen.rows() == ["GOOD MORNING AND", "THANKS"]
 
 
+def test_after_others_have_written_it_is_drawn_below_them() -> None:
+    screen = Screen(20, 8)
+    screen.writer.show(STATUS)
+    screen.write("\n$ fg\n")
+    screen.writer.redraw()
+    screen.writer.write(final("GOOD"))
+    assert screen.rows()[1:] == ["$ fg", "GOOD", "▁▅█ USB      q quit"]
+
+
 @pytest.mark.parametrize("columns", [3, 7, 11, 19])
 def test_a_narrower_screen_keeps_no_remains(columns: int) -> None:
     screen = Screen(40, 30)
@@ -384,12 +393,15 @@ def test_keys_pause_mark_and_quit_and_leave_the_terminal_as_it_was(tmp_path: Pat
         terminal.read_until(lambda output: "--- 0:00:" in output)
         terminal.press(" ")
         terminal.read_until(lambda output: "paused" in output)
+        n_marks = terminal.output.count("--- 0:00:")
+        terminal.press("mmm")  # of the same second
+        terminal.read_until(lambda output: output.count("--- 0:00:") > n_marks)
         terminal.press("q")
         assert terminal.process.wait(timeout=30) == 0
         assert termios.tcgetattr(terminal._theirs) == terminal.modes
     lines = saved.read_text().splitlines()
     assert lines[0].replace(",", "") == "Good morning and thank you all for coming."
-    assert any(line.startswith("--- 0:00:") for line in lines)
+    assert sum(line.startswith("--- 0:00:") for line in lines) == 2
 
 
 def test_a_mark_set_while_the_model_loads_stands_where_it_was_set(tmp_path: Path) -> None:

@@ -291,6 +291,18 @@ def test_the_transcript_is_saved_in_the_format_of_the_ending_and_still_printed(
 
 
 @pytest.mark.usefixtures("_loaded")
+def test_what_was_saved_another_time_is_kept(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "saved.txt"
+    saved.write_text("Of yesterday.\n")
+    assert main(["transcribe", str(folder / "first.wav"), "--save", str(saved)]) == 0
+    assert (tmp_path / "saved.txt~").read_text() == "Of yesterday.\n"
+    assert saved.read_text() == FIRST_READABLE + "\n"
+    assert "was there already" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_loaded")
 @pytest.mark.parametrize("form", ["text", "srt"])
 def test_raw_text_is_the_words_as_recognised(
     folder: Path, capsys: pytest.CaptureFixture[str], form: str

@@ -56,6 +56,22 @@ def test_the_more_special_wins(config: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert in_force("captions", "--language", "pt")["language"] == "pt"
 
 
+def test_a_goal_on_the_command_line_takes_the_place_of_another_one(config: Path) -> None:
+    config.write_text('[dictate]\nfile = "notes.txt"\n')
+    assert in_force("dictate")["file"] == Path("notes.txt")
+    found = in_force("dictate", "--to", "stdout")
+    assert (found["to"], found["file"]) == ("stdout", None)
+    found = in_force("dictate", "--exec", "cat")
+    assert (found["exec"], found["file"]) == ("cat", None)
+
+
+def test_two_goals_are_one_too_many(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text('[dictate]\nfile = "notes.txt"\nto = "clipboard"\n')
+    with pytest.raises(SystemExit, match="2"):
+        main(["dictate", "--sample"])
+    assert "the configuration names to and file; expected one of them" in capsys.readouterr().err
+
+
 def test_values_become_what_the_command_line_would_make_of_them(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

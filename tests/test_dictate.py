@@ -1,6 +1,7 @@
 """What is said stands where it should stand: in windows, the clipboard, files and commands."""
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyte
 import pytest
 from desktop import X11, Desktop, Wayland, needs
 
@@ -147,12 +149,40 @@ def test_the_clipboard_holds_it(environment: pytest.MonkeyPatch) -> None:
         assert pasted == WRITTEN + ODD + "\n"
 
 
+def test_the_clipboard_keeps_it_when_ctrl_c_ends_the_dictation(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    needs("xclip")
+    program = (
+        "import os, signal; from streamer.typing_tools import target\n"
+        "target('clipboard').insert('Kept.'); os.killpg(0, signal.SIGINT)"
+    )
+    desktop = X11("us")
+    with inside(desktop, environment):
+        done = subprocess.run(
+            [sys.executable, "-c", program], stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        assert done.returncode == -signal.SIGINT
+        pasted = subprocess.run(
+            ["xclip", "-selection", "clipboard", "-o"], capture_output=True, check=True
+        )
+        assert pasted.stdout == b"Kept."
+
+
 @pytest.mark.parametrize("mode", list(Mode))
 def test_a_file_holds_it_behind_what_was_there(mode: Mode, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("Before: é ")
     say_into(TextFile(path), mode)
     assert path.read_text() == "Before: é " + WRITTEN
+
+
+def test_in_a_file_each_dictation_begins_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    for _ in range(2):
+        say_into(TextFile(path), Mode.LIVE)
+    TextFile(path)  # Nothing is said this time.
+    assert path.read_text() == f"{WRITTEN}\n{WRITTEN}"
 
 
 def test_a_command_is_run_for_each_utterance(
@@ -183,11 +213,43 @@ def test_what_a_failing_tool_does_not_take_is_not_lost(capsys: pytest.CaptureFix
     assert printed.err.count("\n") == 1
 
 
+def test_where_a_tool_fails_a_pipe_gets_lines_of_whole_utterances(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Broken(TextFile):
+        def insert(self, text: str) -> None:
+            raise TypingError("No.")
+
+    assert not say_into(Broken(Path(os.devnull)), Mode.STABLE, SAID[:5])
+    assert capsys.readouterr().out == "Dear\nanna, my street is in\n$23?\n"
+
+
+def test_a_note_does_not_get_into_the_line_that_is_being_written() -> None:
+    screen = pyte.Screen(40, 4)
+    stream = pyte.Stream(screen)
+    screen.set_mode(pyte.modes.LNM)
+    out = io.StringIO()
+    out.isatty = lambda: True  # type: ignore[method-assign]
+    goal = Stream(out)
+    goal.insert("The weather is")
+    goal.note("streamer: Listening.")
+    goal.insert(" lovely")
+    stream.feed(out.getvalue())
+    rows = [row.rstrip() for row in screen.display]
+    assert rows[:3] == ["streamer: Listening.", "The weather is lovely", ""]
+
+
 def test_a_window_system_that_is_gone_is_told(environment: pytest.MonkeyPatch) -> None:
     needs("xdotool")
     environment.setenv("DISPLAY", ":999")
     with pytest.raises(TypingError, match="xdotool failed: "):
         target("xdotool")
+
+
+def test_without_wayland_wtype_is_refused_at_once(environment: pytest.MonkeyPatch) -> None:
+    needs("wtype")
+    with pytest.raises(TypingError, match="found WAYLAND_DISPLAY not set"):
+        target("wtype")
 
 
 def test_the_tool_is_that_of_the_session(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
