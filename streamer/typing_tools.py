@@ -298,8 +298,9 @@ class Stream:
         self._out.flush()
 
     def note(self, text: str) -> None:
-        """Print a line of our own above the one that is being written."""
-        self._out.write("\r" + " " * wcswidth(self._line) + "\r" + text + "\n" + self._line)
+        """Print a line of our own; what was being written goes on below it."""
+        self.finish()
+        self._out.write(f"{text}\n")
         self._out.flush()
 
     def finish(self) -> None:
