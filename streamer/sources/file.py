@@ -64,6 +64,8 @@ class File:
                     "streamer transcribe - --rate HZ < FILE"
                 ) from error
             reason = getattr(error, "error_string", str(error)).rstrip(".")
+            if "not exist" in reason:  # libsndfile says so of an MP3 file without a frame in it.
+                reason = "the format is not recognised"
             raise AudioError(
                 f"{path}: expected a recording (WAV, FLAC, OGG, Opus, MP3, AIFF ...), found none "
                 f"that can be read: {reason}. Convert other formats first: "
