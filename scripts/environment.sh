@@ -31,9 +31,7 @@ prepare() {
             return 1
         fi
     fi
-    # compat: by a path, which is found from the folder of the clone, too, whose name is the same.
     if ! "$venv/bin/python" -m pip install --disable-pip-version-check \
-        --config-settings editable_mode=compat \
         --editable "$root${extras:+[$extras]}" >"$venv/setup.log" 2>&1; then
         cat "$venv/setup.log" >&2
         return 1
