@@ -464,7 +464,7 @@ def _written() -> Parser:
         type=_save_path,
         metavar="FILE",
         help=f"write the transcript to a file as well; its ending ({', '.join(SUFFIXES)}) "
-        "says the format",
+        "says the format; what was there before gets another name (FILE.~1~)",
     )
     written.add_argument(
         "--text",
@@ -515,12 +515,27 @@ def _check_dictate(parser: argparse.ArgumentParser, options: argparse.Namespace)
         Dictation(TextStyle(), allow_newlines=options.enter, replacements=options.replace)
     except ValueError as error:
         parser.error(f"argument --replace: {error}")
-    given = {"to": options.to != "auto", "file": options.file, "exec": options.exec is not None}
-    goals = [name for name, is_given in given.items() if is_given]
-    if len(goals) > 1:
-        parser.error(f"the configuration names {' and '.join(goals)}; expected one of them")
+    _choose_goal(parser, options)
     if options.live and (options.exec is not None or options.to == "stdout"):
         parser.error("--live needs somewhere that words can be taken back: not --exec, not stdout")
+
+
+def _choose_goal(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Of several goals that the configuration names, leave that of the environment."""
+    none = {"to": "auto", "file": None, "exec": None}
+    goals = [name for name, nowhere in none.items() if getattr(options, name) != nowhere]
+    if len(goals) < 2:
+        return
+    from_file = {
+        setting.option
+        for setting in options.settings
+        if setting.command == "dictate" and setting.origin == "file"
+    }
+    left = [name for name in goals if name not in from_file] or goals
+    if len(left) > 1 and options.control is None:
+        parser.error(f"the configuration names {' and '.join(left)}; expected one of them")
+    for name in set(goals) - set(left):
+        setattr(options, name, none[name])
 
 
 def _check_save(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

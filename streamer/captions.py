@@ -124,6 +124,7 @@ class LiveRegion:
     def forget(self) -> None:
         """Leave the rows where they are: others have written below them."""
         self._rows = []
+        self._terminal.write("\r")
 
     def _to_first_row(self, columns: int) -> str:
         """Go to the first row; a terminal that became narrower has wrapped the rows."""

@@ -42,23 +42,27 @@ def show(
         view = _View(transcriber, source, outputs, has_keys=keys.works)
         has_quit = False
         marks: list[float] = []
+        last_mark_s = -MARKS_APART_S
+        n_silent = 0  # ticks
         for event in transcriber.ticking(TICK_S):
-            # A mark stands before the sentence in which it was set, and behind all before it.
-            while marks and _is_due(marks[0], event, transcriber):
-                outputs.mark(marks.pop(0))
-            if event is not None:
-                outputs.write(event)
             if keys.was_stopped:
                 keys.was_stopped = False
                 if outputs.screen is not None:
                     outputs.screen.redraw()
+            n_silent = n_silent + 1 if event is None and transcriber.is_silent else 0
+            # A mark stands before the sentence in which it was set, and behind all before it.
+            while marks and _is_due(marks[0], event, n_silent):
+                outputs.mark(marks.pop(0))
+            if event is not None:
+                outputs.write(event)
             for key in keys.pressed():
                 if key in " p":
                     (transcriber.resume if transcriber.is_paused else transcriber.pause)()
                 elif key == "m":
                     now_s = transcriber.statistics().captured_s
-                    if not marks or now_s - marks[-1] >= MARKS_APART_S:
+                    if now_s - last_mark_s >= MARKS_APART_S:
                         marks.append(now_s)
+                        last_mark_s = now_s
                 elif key == "c" and outputs.screen is not None:
                     outputs.screen.clear()
                 elif key == "q":
@@ -70,11 +74,16 @@ def show(
     return INTERRUPTED if interruption.happened and not has_quit else 0
 
 
-def _is_due(mark_s: float, event: Event | None, transcriber: Transcriber) -> bool:
-    """Whether all that was said before a mark is written; None when nothing happened but time."""
-    if event is None:
-        return transcriber.is_silent
-    return isinstance(event, Final) and mark_s <= event.end_s
+def _is_due(mark_s: float, event: Event | None, n_silent: int) -> bool:
+    """Whether all that was said before a mark is written.
+
+    Args:
+        mark_s: When it was set.
+        event: The newest; None when nothing happened but time.
+        n_silent: For how many ticks nothing was being said: in the first one the last sentence
+            may still be on its way here.
+    """
+    return n_silent > 1 or (isinstance(event, Final) and mark_s <= event.end_s)
 
 
 def _called(source: Source, article: str = "the ") -> str:

@@ -285,7 +285,8 @@ def _is_spoken(phrase: list[DecodedWord], gate: NoiseGate) -> bool:
         n_letters += len(word.text)
         log_confidence += len(word.text) * math.log(max(word.confidence, 1e-9))
         needed = gate.lone_letter_confidence - (n_letters - 1) * gate.doubt_per_letter
-        needed = gate.agreed_confidence if is_agreed else max(needed, gate.least_confidence)
+        needed = max(needed, gate.least_confidence)
+        needed = min(needed, gate.agreed_confidence) if is_agreed else needed
         if word is not phrase[-1]:
             needed = max(needed, gate.sure_confidence)
         if math.exp(log_confidence / n_letters) >= needed:

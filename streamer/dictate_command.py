@@ -85,8 +85,7 @@ def write(events: Iterable[Event], dictation: Dictation, goal: Target) -> bool:
     """
     first_goal = goal
     with contextlib.ExitStack() as drawing:
-        if isinstance(goal, Stream) and goal.can_delete:
-            drawing.enter_context(drawing_on(goal))
+        _begin(goal, drawing)
         for event in events:
             edits = dictation.push(event)
             pieces = edits if goal.can_delete else _whole(edits)
@@ -98,16 +97,21 @@ def write(events: Iterable[Event], dictation: Dictation, goal: Target) -> bool:
                         raise
                     goal = Stream(sys.stdout)
                     say(f"{error} From here on what you say is {goal.description}.")
-                    if goal.can_delete:
-                        drawing.enter_context(drawing_on(goal))
-                    else:
+                    _begin(goal, drawing)
+                    if not goal.can_delete:
                         dictation.mode = Mode.FINAL
                     for left in pieces[i:]:
                         _apply(left, goal)
                     break
-        if isinstance(goal, Stream):
-            goal.finish()
     return goal is first_goal
+
+
+def _begin(goal: Target, drawing: contextlib.ExitStack) -> None:
+    """Keep messages out of the lines of stdout, and end the last one whatever happens."""
+    if isinstance(goal, Stream):
+        drawing.callback(goal.finish)
+        if goal.can_delete:
+            drawing.enter_context(drawing_on(goal))
 
 
 def _apply(edit: Edit, goal: Target) -> None:

@@ -11,6 +11,7 @@ shell or a chat, Enter sends what stands there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -22,6 +23,7 @@ from streamer.config import TextStyle
 from streamer.events import Event, Final, Partial, Word
 from streamer.spoken_commands import Commands, Order, Piece, Said
 
+ABBREVIATED = re.compile(r"\.\w+\.$")  # "p.m."
 # What was said so many phrases ago cannot be scratched any more.
 N_PHRASES = 100
 
@@ -106,6 +108,8 @@ class _Document:
                 text = text.upper()
             elif last.begins_sentence or is_capital:
                 text = capitalised(text)
+        if text == "." and ABBREVIATED.search(last.text):  # Its point ends the sentence, too.
+            text = ""
         has_begun = any(character.isalnum() for character in text)
         space = "" if last.attaches or piece.attaches_left else " "
         spoken = _Spoken(

@@ -18,7 +18,11 @@ INTERRUPTED = 130
 @contextlib.contextmanager
 def ends_at_once() -> Iterator[None]:
     """Have Ctrl-C end the program meanwhile: nothing is transcribed that could be lost."""
-    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    previous = signal.getsignal(signal.SIGINT)
+    if not callable(previous):  # Whoever began the program wants it to be ignored.
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
     finally:

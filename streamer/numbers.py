@@ -120,7 +120,7 @@ def _clock(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
             return None
         total = hour * 60 + minutes[relation]
         text = f"{(total // 60 - 1) % 12 + 1}:{total % 60:02}"
-        return _half_of_day(phrase, at, Written(text, start + 3 - at)) or (
+        return _with_half_of_day(phrase, at, Written(text, start + 3 - at)) or (
             Written(text, start + 3 - at),
         )
     hour = _hour(phrase, at)
@@ -128,9 +128,9 @@ def _clock(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
         return None
     minute = _minute(phrase, at + 1)
     if minute is None:
-        return _half_of_day(phrase, at, Written(str(hour)))
+        return _with_half_of_day(phrase, at, Written(str(hour)))
     time = Written(f"{hour}:{minute.value:02}", 1 + minute.n_words)
-    if written := _half_of_day(phrase, at, time):
+    if written := _with_half_of_day(phrase, at, time):
         return written
     after = phrase[at + time.n_words]
     if phrase[at - 1] in BEFORE_TIME and after not in NUMBER_WORDS | MEASURES:
@@ -152,7 +152,7 @@ def _minute(phrase: Phrase, at: int) -> Number | None:
     return number if number and 10 <= number.value < 60 else None
 
 
-def _half_of_day(phrase: Phrase, at: int, time: Written) -> tuple[Written, ...] | None:
+def _with_half_of_day(phrase: Phrase, at: int, time: Written) -> tuple[Written, ...] | None:
     stop = at + time.n_words
     if phrase[stop] == "am" and phrase[at - 1] in BEFORE_TIME:  # Else somebody is.
         return time, Written("a.m.")
@@ -162,13 +162,21 @@ def _half_of_day(phrase: Phrase, at: int, time: Written) -> tuple[Written, ...] 
 
 def half_of_day(phrase: Phrase, at: int) -> Written | None:
     """What stands for "P M" or "PM" behind an hour, in any style."""
-    if phrase[at - 1] not in NUMBER_WORDS | ZEROS | {"half", "quarter"}:
-        return None
     if phrase[at] == "pm":
-        return Written("p.m.")
-    if phrase[at] in ("a", "p") and phrase[at + 1] == "m":
-        return Written(f"{phrase[at]}.m.", 2)
-    return None
+        half = Written("p.m.")
+    elif phrase[at] in ("a", "p") and phrase[at + 1] == "m":
+        half = Written(f"{phrase[at]}.m.", 2)
+    else:
+        return None
+    return half if any(_ends_time(phrase, start, at) for start in range(at - 3, at)) else None
+
+
+def _ends_time(phrase: Phrase, start: int, stop: int) -> bool:
+    """Whether an hour, perhaps with minutes, is all that stands in [start, stop)."""
+    if _hour(phrase, start) is None:
+        return False
+    minute = _minute(phrase, start + 1)
+    return stop - start == (1 + minute.n_words if minute else 1)
 
 
 def _money(phrase: Phrase, at: int) -> tuple[Written, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -145,8 +146,9 @@ def say(message: str) -> None:
 def _keep(path: Path) -> None:
     """Give a file that would be overwritten another name: it holds what was said another time."""
     if path.is_file() and path.stat().st_size:
-        kept = path.with_name(f"{path.name}~")
-        path.replace(kept)
+        names = (path.with_name(f"{path.name}.~{number}~") for number in itertools.count(1))
+        kept = next(name for name in names if not name.exists())
+        path.rename(kept)
         say(f"{path} was there already; it is {kept} now.")
 
 

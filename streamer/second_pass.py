@@ -92,7 +92,7 @@ def spell(text: str, confidences: Sequence[float], labels: Labels) -> Spelled:
     stops: list[int] = []
     for whole, confidence in zip(text.split(), confidences, strict=True):
         parts = HYPHENS.split(whole)
-        confidence **= 1 / max(1, sum(map(bool, parts)))
+        confidence **= 1 / max(1, sum(any(map(str.isalpha, part)) for part in parts))
         for word in parts:
             said = word.rstrip(MARKS).upper()
             said = ABBREVIATIONS.get(said, said)
@@ -151,7 +151,7 @@ def marks_of(written: str) -> str:
 def without_marks(written: str) -> str:
     """The word without the marks behind it; the point of "Mr.", "J." and "p.m." is a part of it."""
     word = written.rstrip(MARKS)
-    is_initial = len(word) == 1 and word.isalpha() and word not in "Ii"
+    is_initial = len(word) == 1 and word.isupper() and word not in "AI"
     is_abbreviation = is_initial or "." in word or word.upper() in ABBREVIATIONS
     return f"{word}." if is_abbreviation and written[len(word) :].startswith(".") else word
 

@@ -20,6 +20,7 @@ period"), before "of" ("period of time"). "Scratch that" counts only right after
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -97,6 +98,7 @@ AFTER_NOUN = set("of and or is are was were in to for city letter letters punish
 # Before these no mark of the model's is written: one is dictated, or likely to be.
 BEGIN_MARKS = {words[0] for words, mark in MARKS.items() if mark.attaches_left}
 
+INITIAL = re.compile(r"[A-Z]\.")
 CLOSING, OPENING, ENDING = set(",.;:!?)]}"), set("([{"), ".?!"
 
 
@@ -177,9 +179,14 @@ class Commands:
             pieces.append(Said(text, is_word=True))
             at += part.n_words
             written = spoken[at - 1].written
-            marks = marks_of(written) if self._has_marks else ""
+            marks = marks_of(written)
+            if INITIAL.fullmatch(text):  # Or is the point a full stop?
+                text, marks = text[0], "."
+                pieces[-1] = Said(text, is_word=True)
             marks = marks.removeprefix(".") if text.endswith(".") else marks
-            if marks and (follows := phrase[at] or then) and follows not in BEGIN_MARKS:
+            if not (self._has_marks and marks):
+                continue
+            if (follows := phrase[at] or then) and follows not in BEGIN_MARKS:
                 pieces.append(_mark(marks, ends_sentence=ends_sentence(written)))
         return Match(tuple(pieces), match.n_words)
 

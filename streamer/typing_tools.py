@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -122,7 +123,9 @@ class Wtype:
         Raises:
             TypingError: There is none.
         """
-        if not os.environ.get("WAYLAND_DISPLAY"):
+        default = Path(os.environ.get("XDG_RUNTIME_DIR", "/nowhere"), "wayland-0")
+        named = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("WAYLAND_SOCKET")
+        if not named and not default.exists():
             raise TypingError(
                 "Expected a Wayland display for wtype, found WAYLAND_DISPLAY not set."
             )
@@ -231,8 +234,8 @@ class TextFile:
         self._path = path
         self._before = ""  # what is said first
         try:
-            with path.open("ab+") as file:
-                if file.tell():
+            with path.open("ab+" if path.is_file() else "ab") as file:
+                if path.is_file() and file.tell():
                     file.seek(-1, os.SEEK_END)
                     self._before = "" if file.read().isspace() else "\n"
         except OSError as error:
@@ -274,39 +277,45 @@ class Stream:
         self.can_delete = out.isatty()
         self._out = out
         self._line = ""
+        self._lock = threading.RLock()  # Notes come from other threads.
 
     def insert(self, text: str) -> None:
         """Write text."""
-        self._line += text
-        self._out.write(text)
-        if not self.can_delete:
-            self.enter()
-        self._out.flush()
+        with self._lock:
+            self._line += text
+            self._out.write(text)
+            if not self.can_delete:
+                self.enter()
+            self._out.flush()
 
     def delete(self, n_characters: int) -> None:
         """Step back and blank; not beyond the beginning of the line."""
-        n_kept = max(0, len(self._line) - n_characters)
-        columns = max(0, wcswidth(self._line[n_kept:]))
-        self._line = self._line[:n_kept]
-        self._out.write("\b" * columns + " " * columns + "\b" * columns)
-        self._out.flush()
+        with self._lock:
+            n_kept = max(0, len(self._line) - n_characters)
+            columns = max(0, wcswidth(self._line[n_kept:]))
+            self._line = self._line[:n_kept]
+            self._out.write("\b" * columns + " " * columns + "\b" * columns)
+            self._out.flush()
 
     def enter(self) -> None:
         """End the line."""
-        self._line = ""
-        self._out.write("\n")
-        self._out.flush()
+        with self._lock:
+            self._line = ""
+            self._out.write("\n")
+            self._out.flush()
 
     def note(self, text: str) -> None:
         """Print a line of our own; what was being written goes on below it."""
-        self.finish()
-        self._out.write(f"{text}\n")
-        self._out.flush()
+        with self._lock:
+            self.finish()
+            self._out.write(f"{text}\n")
+            self._out.flush()
 
     def finish(self) -> None:
         """End the last line."""
-        if self._line:
-            self.enter()
+        with self._lock:
+            if self._line:
+                self.enter()
 
 
 class Command:

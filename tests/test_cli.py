@@ -297,7 +297,7 @@ def test_what_was_saved_another_time_is_kept(
     saved = tmp_path / "saved.txt"
     saved.write_text("Of yesterday.\n")
     assert main(["transcribe", str(folder / "first.wav"), "--save", str(saved)]) == 0
-    assert (tmp_path / "saved.txt~").read_text() == "Of yesterday.\n"
+    assert (tmp_path / "saved.txt.~1~").read_text() == "Of yesterday.\n"
     assert saved.read_text() == FIRST_READABLE + "\n"
     assert "was there already" in capsys.readouterr().err
 

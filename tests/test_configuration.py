@@ -10,7 +10,7 @@ import pytest
 
 from streamer import configuration
 from streamer.arguments import parser
-from streamer.cli import main, sample_path
+from streamer.cli import COMMANDS, main, sample_path
 from streamer.doctor.finding import PROBLEM
 from streamer.doctor.system import configuration_in_force
 from streamer.errors import ConfigurationError
@@ -63,6 +63,17 @@ def test_a_goal_on_the_command_line_takes_the_place_of_another_one(config: Path)
     assert (found["to"], found["file"]) == ("stdout", None)
     found = in_force("dictate", "--exec", "cat")
     assert (found["exec"], found["file"]) == ("cat", None)
+
+
+def test_a_goal_of_the_environment_goes_before_one_of_the_file(
+    config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config.write_text(f'[dictate]\nfile = "{tmp_path}"\n')  # It cannot be written.
+    monkeypatch.setenv("STREAMER_DICTATE_EXEC", "cat")
+    chosen: list[object] = []
+    monkeypatch.setitem(COMMANDS, "dictate", lambda o: chosen.append((o.exec, o.file)) or 0)
+    assert main(["dictate", "--sample"]) == 0
+    assert chosen == [("cat", None)]
 
 
 def test_two_goals_are_one_too_many(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

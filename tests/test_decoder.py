@@ -212,5 +212,6 @@ def test_many_unsure_words_are_no_more_than_one() -> None:
 def test_the_gate_can_be_left_open() -> None:
     words = said(("O", 0.0), ("E", 0.2))
     words += [replace(words[0], is_doubted=True)]
-    settings = NoiseGate(lone_letter_confidence=0.0, doubt_per_letter=0.0, least_confidence=0.0)
-    assert spoken(words, settings) == words
+    words += [replace(words[0], written="O")]
+    gate = NoiseGate(lone_letter_confidence=0.0, doubt_per_letter=0.0, least_confidence=0.0)
+    assert spoken(words, gate) == words

@@ -228,6 +228,28 @@ def test_where_a_tool_fails_a_pipe_gets_lines_of_whole_utterances(
     assert capsys.readouterr().out == "Dear\nanna, my street is in\n$23?\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are none")
+def test_what_is_no_file_can_be_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as reader:
+        say_into(TextFile(path), Mode.FINAL, SAID[2:3])
+        assert reader.stdout is not None
+        assert reader.stdout.read().decode() in ("", "Dear anna, my street is in")
+
+
+def test_the_last_line_is_ended_whatever_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> Iterator[Event]:
+        yield SAID[2]
+        raise RuntimeError
+
+    out = io.StringIO()
+    out.isatty = lambda: True  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError):
+        write(broken(), Dictation(TextStyle(sentence_ends=False)), Stream(out))
+    assert out.getvalue() == "Dear anna, my street is in\n"
+
+
 def test_a_note_does_not_get_into_the_line_that_is_being_written() -> None:
     out = io.StringIO()
     out.isatty = lambda: True  # type: ignore[method-assign]

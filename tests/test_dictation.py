@@ -154,6 +154,10 @@ def test_literal_writes_the_words_of_a_command(said: str, expected: str) -> None
         ("It was late. / She left.", "It was late. She left"),
         ("He took Twenty three, Mr. Smith two.", "He took 23, Mr. Smith two"),
         ("Hello. Comma. How are you?", "Hello, how are you"),
+        ("We took plan B.", "We took plan B"),
+        ("Plan B. Smith says so.", "Plan B. Smith says so"),
+        ("Plan B. Period. No.", "Plan B. No"),
+        ("I moved to D.C. Period. It was three P.M. / Period", "I moved to D.C. It was 3 p.m."),
     ],
 )
 def test_case_and_marks_between_words_are_the_models_but_for_those_dictated(

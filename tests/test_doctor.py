@@ -101,7 +101,7 @@ def test_a_device_that_is_none_is_a_problem_also_where_it_is_not_heard(
         env=microphone.environment,
     )
     assert done.returncode == 1
-    assert statuses(done.stdout)["sound"] == doctor.PROBLEM
+    assert statuses(done.stdout)["microphone"] == doctor.PROBLEM
 
 
 def test_without_a_microphone_it_says_so_and_fails(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ def test_any_decimal_is_written_as_digits(whole: int, hundredths: int) -> None:
         ("seven thirty p m", "7:30 p.m."),
         ("at nine am", "at 9 a.m."),
         ("number nine am i", "number nine am I"),
+        ("he was the second pm of india", "he was the second pm of India"),
+        ("half a m", "half a M"),
         ("seven a m", "7 a.m."),
         ("at nine o five", "at 9:05"),
         ("five dollars and ten cents", "$5.10"),

@@ -108,6 +108,7 @@ def test_sentences_end_behind_marks_but_not_behind_abbreviations() -> None:
         ("J.", "J.", ""),
         ("Mr.", "Mr.", ""),
         ("I.", "I", "."),
+        ("a.", "a", "."),
         ("so...", "so", "..."),
         ("U.S", "U.S", ""),
     ],

@@ -30,6 +30,12 @@ def microphone(options: argparse.Namespace) -> Iterator[Finding]:
     except DeviceError as error:
         yield Finding("microphone", PROBLEM, str(error), _portaudio_remedy(str(error)))
         return
+    if options.device is not None:
+        try:
+            find_device(options.device)
+        except DeviceError as error:
+            yield Finding("microphone", PROBLEM, str(error), "streamer devices")
+            return
     default = next((device for device in devices if device.is_default), None)
     facts = [{"channels": d.channels, "sample_rate": d.sample_rate} for d in devices]
     if default is None:
@@ -50,11 +56,6 @@ def microphone(options: argparse.Namespace) -> Iterator[Finding]:
     )
     if options.seconds:
         yield _heard(options)
-    elif options.device is not None:
-        try:
-            find_device(options.device)
-        except DeviceError as error:
-            yield Finding("sound", PROBLEM, str(error))
 
 
 def _heard(options: argparse.Namespace) -> Finding:

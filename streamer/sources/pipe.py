@@ -210,7 +210,7 @@ def _check_is_raw(start: bytes) -> None:
                 f"Expected WAV or raw PCM on standard input, found {form}. Decode it first: "
                 "ffmpeg -i pipe: -f wav - | streamer transcribe -"
             )
-    # A dozen printable bytes in a row are text, not sound; fewer, if that is all, are neither.
+    # A dozen printable bytes are text, not sound; and fewer, where the stream ends, are no sound.
     if start and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
         raise AudioError(
             f"Expected WAV or raw PCM on standard input, found text: {start.decode()!r}."
