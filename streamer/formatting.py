@@ -165,11 +165,17 @@ def split_into_sentences(words: Sequence[Word], style: TextStyle) -> list[Sequen
     sentences: list[Sequence[Word]] = []
     begin = 0
     for at in range(1, len(words) + 1):
-        if at == len(words) or ends_sentence(words[at - 1].written):
+        is_end = ends_sentence(words[at - 1].written) and not _are_spelled(words[at - 1 : at + 1])
+        if at == len(words) or is_end:
             block = words[begin:at]
             begin = at
             sentences += [block] if block[0].written else split_at_pauses(block, style)
     return sentences
+
+
+def _are_spelled(words: Sequence[Word]) -> bool:
+    """Whether they are two letters of "p. m." and the like."""
+    return len(words) > 1 and words[0].word != "I" and all(len(word.word) == 1 for word in words)
 
 
 def with_what_follows(
