@@ -157,5 +157,5 @@ def without_marks(written: str) -> str:
 
 
 def with_marks(text: str, marks: str) -> str:
-    """A text with marks behind it, one point where both have one."""
-    return text + (marks.removeprefix(".") if text.endswith(".") else marks)
+    """A text with marks behind it, one point where both have some."""
+    return text + (marks.lstrip(".") if text.endswith(".") else marks)

@@ -183,7 +183,7 @@ class Commands:
             if INITIAL.fullmatch(text):  # Or is the point a full stop?
                 text, marks = text[0], "."
                 pieces[-1] = Said(text, is_word=True)
-            marks = marks.removeprefix(".") if text.endswith(".") else marks
+            marks = marks.lstrip(".") if text.endswith(".") else marks
             if not (self._has_marks and marks):
                 continue
             if (follows := phrase[at] or then) and follows not in BEGIN_MARKS:

@@ -119,7 +119,7 @@ def test_the_point_of_an_abbreviation_is_a_part_of_it(written: str, word: str, m
 
 
 def test_of_two_points_one_is_enough() -> None:
-    assert with_marks("p.m.", ".") == "p.m."
+    assert with_marks("p.m.", "..") == with_marks("p.m.", ".") == "p.m."
     assert with_marks("p.m.", ",") == "p.m.,"
     assert with_marks("so", "...") == "so..."
 
