@@ -212,9 +212,10 @@ class Recogniser:
         assert isinstance(segment, Segment)
         assert utterance is not None
         self._n_inferences += 1
-        if self._is_live and took_s is not None:
+        if took_s is not None:
             self._speeds.append(took_s / work.duration_s)
-            self._watch_lag(self._listener.n_since(work.stop), median(self._speeds))
+        if self._is_live:
+            self._watch_lag(self._listener.n_since(work.stop), median(self._speeds or [0.0]))
         if work.kind is WorkKind.FINAL:
             self._finish(segment, utterance, words)
         elif work.kind is WorkKind.CUT:

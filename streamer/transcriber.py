@@ -102,7 +102,8 @@ class Transcriber:
         self._is_started = False
         self._is_cancelled = False
         self._is_overloaded = False
-        self._is_warm = False  # The model's first length is compiled.
+        self._is_warm = False  # The model's first length is compiled,
+        self._is_warmed_up = False  # and all others.
         self._is_waited_for = False  # Another one, which there is work for, is not.
         self._n_until_pause: int | None = None  # samples; None while listening
         self._has_callback_failed = False
@@ -441,7 +442,7 @@ class Transcriber:
 
         try:
             model.warm_up(keep_going)
-            self._is_warm = True
+            self._is_warm = self._is_warmed_up = True
         except BaseException as error:
             self._give_up(error)
 
@@ -473,14 +474,13 @@ class Transcriber:
                 return
             if work is None:
                 continue
-            is_ready = self._is_warm and model.is_ready(len(work.samples))
-            self._is_waited_for = not is_ready
+            self._is_waited_for = not (self._is_warm and model.is_ready(len(work.samples)))
             began = time.perf_counter()
             words = recogniser.run(work)
             took_s = time.perf_counter() - began
             self._is_waited_for = False
             with self._changed:
-                recogniser.complete(work, words, took_s if is_ready else None)
+                recogniser.complete(work, words, took_s if self._is_warmed_up else None)
                 self._changed.notify_all()
 
     def _deliver(self, event: Event) -> None:

@@ -76,19 +76,31 @@ def test_each_bucket_is_traced_once_whatever_the_lengths(network: Starter) -> No
 
 
 def test_what_is_not_compiled_yet_is_not_ready_while_warming_up(network: Starter) -> None:
-    model = CompiledModel(network, [2_000, 4_000], jit_compile=False)
+    model = CompiledModel(network, [2_000, 4_000, 6_000], jit_compile=False)
     assert model.is_ready(4_000)  # Nobody warms it up: it would be compiled at once.
     ready = []
 
     def keep_going(done: int, total: int) -> bool:
-        ready.append((model.is_ready(2_000), model.is_ready(2_001)))
+        ready.append([model.is_ready(n_samples) for n_samples in (2_000, 4_000, 4_001)])
         return True
 
     model.warm_up(keep_going)
-    assert ready == [(False, False), (True, False), (True, True)]
+    # A middle one first, then the longest.
+    assert ready == [[False] * 3, [True, True, False], [True] * 3, [True] * 3]
 
 
-def test_warm_up_begins_with_the_shortest_and_ends_when_told(network: Starter) -> None:
+def test_a_longer_bucket_is_used_until_the_right_one_is_compiled(network: Starter) -> None:
+    model = CompiledModel(network, [2_000, 4_000, 6_000], jit_compile=False)
+    speech: Samples = REFERENCE["wave_yes"]
+    expected = CompiledModel(network, [2_000]).log_probs(speech[:2_000])
+    model.warm_up(lambda done, total: done < 1)
+    assert np.abs(model.log_probs(speech[:2_000]) - expected).max() < LARGEST_DIFFERENCE
+    assert model.n_traces == 1
+    model.warm_up()
+    assert model.n_traces == 3
+
+
+def test_warm_up_ends_when_told(network: Starter) -> None:
     model = CompiledModel(network, [2_000, 4_000, 6_000], jit_compile=False)
     asked: list[tuple[int, int]] = []
 

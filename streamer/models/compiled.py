@@ -81,33 +81,36 @@ class CompiledModel:
         self.grid = FrameGrid(model.hop, model.receptive_field)
         self.buckets = tuple(buckets)
         self.longest = self.buckets[-1]
+        middle = self.buckets[len(self.buckets) // 2]
+        self._warm_up_order = tuple(dict.fromkeys((middle, self.longest, *self.buckets)))
         self.n_traces = 0
         self._model = model
         self._jit_compile = model.jit_compile if jit_compile is None else jit_compile
-        self._is_warming_up = False
+        self._is_partly_warm = False
         self._calls: dict[tuple[int, int], Callable[..., tuple[tf.Tensor, ...]]] = {}
         self._locks: dict[tuple[int, int], Lock] = {}
 
     def warm_up(self, keep_going: Callable[[int, int], bool] = lambda done, total: True) -> None:
-        """Compile every bucket, the shortest first: it is the one to begin with.
+        """Compile every bucket: a middle one first, which most utterances fit in; then the longest.
+
+        Until its own is there, an utterance is padded to a longer one: what somebody says while
+        the model is loading does not wait until all are compiled.
 
         Args:
             keep_going: Asked before each with how many are compiled and how many there are, and
                 told at the end; False ends the warm-up.
         """
-        self._is_warming_up = True
-        try:
-            for n_compiled, bucket in enumerate(self.buckets):
-                if not keep_going(n_compiled, len(self.buckets)):
-                    return
-                self._compiled(bucket)
-            keep_going(len(self.buckets), len(self.buckets))
-        finally:
-            self._is_warming_up = False
+        self._is_partly_warm = True
+        for n_compiled, bucket in enumerate(self._warm_up_order):
+            if not keep_going(n_compiled, len(self.buckets)):
+                return
+            self._compiled(bucket)
+        self._is_partly_warm = False
+        keep_going(len(self.buckets), len(self.buckets))
 
     def is_ready(self, n_samples: int) -> bool:
-        """Whether so many samples need not wait for a warm-up that is under way."""
-        return not self._is_warming_up or (bucket_for(n_samples, self.buckets), 1) in self._calls
+        """Whether so many samples need not wait for a warm-up that has not come to its end."""
+        return not self._is_partly_warm or (self._bucket_for(n_samples), 1) in self._calls
 
     def hear(self, utterance: Samples) -> Heard:
         """Make of raw samples, shape [n_samples], n_samples <= longest, what there is to make."""
@@ -133,12 +136,21 @@ class CompiledModel:
             For each, the log-probabilities of its valid frames, [frame, label].
         """
         valid = [len(utterance) for utterance in utterances]
-        bucket = bucket_for(max(valid), self.buckets)
+        bucket = self._bucket_for(max(valid), len(utterances))
         waveforms = np.concatenate([pad(utterance, bucket) for utterance in utterances])
         log_probs, n_frames, *_ = self._compiled(bucket, len(utterances))(
             tf.constant(waveforms), tf.constant(valid, tf.int32)
         )
         return [row[:n] for row, n in zip(log_probs.numpy(), n_frames.numpy(), strict=True)]
+
+    def _bucket_for(self, n_samples: int, batch_size: int = 1) -> int:
+        """The shortest bucket for so many samples; before all are compiled, of those that are."""
+        if self._is_partly_warm and batch_size == 1:
+            long_enough = [bucket for bucket in self._warm_up_order if bucket >= n_samples]
+            compiled = [bucket for bucket in long_enough if (bucket, 1) in self._calls]
+            if long_enough:
+                return min(compiled, default=long_enough[0])
+        return bucket_for(n_samples, self.buckets)
 
     def _network(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """What is compiled: log-probabilities, valid frames, and what else a model computes."""

@@ -16,7 +16,7 @@ from streamer.decoder import Heard, greedy_text
 from streamer.models.attention_decoder import BEGIN, END, N_LAYERS, most_tokens
 from streamer.models.compiled import CompiledModel
 from streamer.models.starter import WIDTH, Starter, n_frames_of
-from streamer.padding import bucket_for, pad
+from streamer.padding import pad
 
 
 class TwoPassModel(CompiledModel):
@@ -48,7 +48,7 @@ class TwoPassModel(CompiledModel):
         """Run both passes on raw samples, shape [n_samples], n_samples <= longest."""
         if len(utterance) < self.grid.receptive_field:
             return Heard(self.log_probs(utterance), "")
-        bucket = bucket_for(len(utterance), self.buckets)
+        bucket = self._bucket_for(len(utterance))
         log_probs, n_frames, memory = self._compiled(bucket)(
             tf.constant(pad(utterance, bucket)), tf.constant([len(utterance)], tf.int32)
         )
