@@ -394,6 +394,7 @@ def test_keys_pause_mark_and_quit_and_leave_the_terminal_as_it_was(tmp_path: Pat
         terminal.press(" ")
         terminal.read_until(lambda output: "paused" in output)
         n_marks = terminal.output.count("--- 0:00:")
+        time.sleep(1.1)
         terminal.press("mmm")  # of the same second
         terminal.read_until(lambda output: output.count("--- 0:00:") > n_marks)
         terminal.press("q")
