@@ -21,6 +21,7 @@ from streamer.sources.pipe import ENCODINGS, Pipe
 from streamer.typing_tools import NAMES as TARGETS
 from streamer.writers import FORMATS, SUFFIXES, format_of
 
+NO_GOAL = {"to": "auto", "file": None, "exec": None}  # of `dictate`, by option
 SHELLS = ("bash", "zsh", "tcsh")
 
 
@@ -387,7 +388,7 @@ class _Goal(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        namespace.to, namespace.file, namespace.exec = "auto", None, None
+        vars(namespace).update(NO_GOAL)
         setattr(namespace, self.dest, values)
 
 
@@ -520,22 +521,23 @@ def _check_dictate(parser: argparse.ArgumentParser, options: argparse.Namespace)
         parser.error("--live needs somewhere that words can be taken back: not --exec, not stdout")
 
 
+def _origins(options: argparse.Namespace) -> dict[str, str]:
+    """Where what the configuration says of the command's options comes from."""
+    settings = options.settings
+    return {one.option: one.origin for one in settings if one.command == options.command}
+
+
 def _choose_goal(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Of several goals that the configuration names, leave that of the environment."""
-    none = {"to": "auto", "file": None, "exec": None}
-    goals = [name for name, nowhere in none.items() if getattr(options, name) != nowhere]
+    goals = [name for name, nowhere in NO_GOAL.items() if getattr(options, name) != nowhere]
     if len(goals) < 2:
         return
-    from_file = {
-        setting.option
-        for setting in options.settings
-        if setting.command == "dictate" and setting.origin == "file"
-    }
-    left = [name for name in goals if name not in from_file] or goals
+    origins = _origins(options)
+    left = [name for name in goals if origins.get(name) != "file"] or goals
     if len(left) > 1 and options.control is None:
         parser.error(f"the configuration names {' and '.join(left)}; expected one of them")
     for name in set(goals) - set(left):
-        setattr(options, name, none[name])
+        setattr(options, name, NO_GOAL[name])
 
 
 def _check_save(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -564,13 +566,9 @@ def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespa
     if options.paths.count("-") > 1:
         parser.error("standard input (-) can be read once only")
     # In the configuration they stand for whenever they are of use.
-    configured = {
-        setting.option
-        for setting in options.settings
-        if setting.command == "transcribe" and setting.origin != DEFAULT
-    }
-    names = {"rate", "channels", "encoding"} - configured
-    raw = [f"--{name}" for name in sorted(names) if getattr(options, name) is not None]
+    origins = _origins(options)
+    names = [n for n in ("channels", "encoding", "rate") if origins.get(n, DEFAULT) == DEFAULT]
+    raw = [f"--{name}" for name in names if getattr(options, name) is not None]
     if raw and "-" not in options.paths:
         parser.error(f"{', '.join(raw)} describes raw PCM on standard input: give - as a PATH")
     if options.realtime:

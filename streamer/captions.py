@@ -176,8 +176,7 @@ class CaptionWriter:
 
     def note(self, text: str) -> None:
         """Print a line of our own above what is being said."""
-        rows = _wrapped([(word, "") for word in text.split()], self._size()[0] - 1)
-        self._draw("".join(" ".join(word for word, _ in row) + "\n" for row in rows))
+        self._draw(self._lines([(word, "") for word in text.split()]))
 
     def mark(self, text: str) -> None:
         """Print a mark of the user's."""
@@ -221,7 +220,7 @@ class CaptionWriter:
         spans = [(word.word, UNDERLINE if _is_unsure(word) else "") for word in event.words]
         if " ".join(text for text, _ in spans) != event.text:
             spans = [(text, "") for text in event.text.split()]
-        return "".join(row.drawn + "\n" for row in self._rows(spans, self._size()[0] - 1))
+        return self._lines(spans)
 
     def _partial_rows(self, columns: int) -> list[Row]:
         partial = self._partial
@@ -237,6 +236,10 @@ class CaptionWriter:
             for i, (text, word) in enumerate(zip(words, known, strict=True))
         ]
         return self._rows(spans, columns)
+
+    def _lines(self, spans: Sequence[Span]) -> str:
+        """Words as lines that are printed once."""
+        return "".join(row.drawn + "\n" for row in self._rows(spans, self._size()[0] - 1))
 
     def _rows(self, spans: Sequence[Span], columns: int) -> list[Row]:
         return [

@@ -156,19 +156,25 @@ def _with_half_of_day(phrase: Phrase, at: int, time: Written) -> tuple[Written, 
     stop = at + time.n_words
     if phrase[stop] == "am" and phrase[at - 1] in BEFORE_TIME:  # Else somebody is.
         return time, Written("a.m.")
-    half = half_of_day(phrase, stop)
+    half = _half_said(phrase, stop)
     return (time, half) if half else None
 
 
 def half_of_day(phrase: Phrase, at: int) -> Written | None:
     """What stands for "P M" or "PM" behind an hour, in any style."""
+    half = _half_said(phrase, at)
+    if half and any(_ends_time(phrase, start, at) for start in range(at - 3, at)):
+        return half
+    return None
+
+
+def _half_said(phrase: Phrase, at: int) -> Written | None:
+    """The same, whatever stands before it."""
     if phrase[at] == "pm":
-        half = Written("p.m.")
-    elif phrase[at] in ("a", "p") and phrase[at + 1] == "m":
-        half = Written(f"{phrase[at]}.m.", 2)
-    else:
-        return None
-    return half if any(_ends_time(phrase, start, at) for start in range(at - 3, at)) else None
+        return Written("p.m.")
+    if phrase[at] in ("a", "p") and phrase[at + 1] == "m":
+        return Written(f"{phrase[at]}.m.", 2)
+    return None
 
 
 def _ends_time(phrase: Phrase, start: int, stop: int) -> bool:

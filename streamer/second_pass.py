@@ -158,4 +158,9 @@ def without_marks(written: str) -> str:
 
 def with_marks(text: str, marks: str) -> str:
     """A text with marks behind it, one point where both have some."""
-    return text + (marks.lstrip(".") if text.endswith(".") else marks)
+    return text + marks_to_add(text, marks)
+
+
+def marks_to_add(text: str, marks: str) -> str:
+    """What of the marks is still to be put behind a text that may end with a point of its own."""
+    return marks.lstrip(".") if text.endswith(".") else marks

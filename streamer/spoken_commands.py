@@ -29,7 +29,7 @@ from streamer.config import TextStyle
 from streamer.events import Word
 from streamer.formatting import as_written, can_end, end_mark, split_at_pauses, write
 from streamer.phrases import Match, Phrase, decided
-from streamer.second_pass import ends_sentence, marks_of
+from streamer.second_pass import ends_sentence, marks_of, marks_to_add
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +176,12 @@ class Commands:
             goes_on = at > 0 and not ends_sentence(spoken[at - 1].written)
             if goes_on:
                 text = as_written(text, spoken[at], phrase, at)
-            pieces.append(Said(text, is_word=True))
             at += part.n_words
             written = spoken[at - 1].written
-            marks = marks_of(written)
+            marks = marks_to_add(text, marks_of(written))
             if INITIAL.fullmatch(text):  # Or is the point a full stop?
                 text, marks = text[0], "."
-                pieces[-1] = Said(text, is_word=True)
-            marks = marks.lstrip(".") if text.endswith(".") else marks
+            pieces.append(Said(text, is_word=True))
             if not (self._has_marks and marks):
                 continue
             if (follows := phrase[at] or then) and follows not in BEGIN_MARKS:

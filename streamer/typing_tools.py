@@ -234,8 +234,9 @@ class TextFile:
         self._path = path
         self._before = ""  # what is said first
         try:
-            with path.open("ab+" if path.is_file() else "ab") as file:
-                if path.is_file() and file.tell():
+            is_file = path.is_file()
+            with path.open("ab+" if is_file else "ab") as file:
+                if is_file and file.tell():
                     file.seek(-1, os.SEEK_END)
                     self._before = "" if file.read().isspace() else "\n"
         except OSError as error:
