@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("jit_compile", [None, False, True])
-def test_it_is_run_in_buckets_compiled_or_not(folder: Path, jit_compile: bool | None) -> None:
+def test_it_is_run_at_any_length_compiled_or_not(folder: Path, jit_compile: bool | None) -> None:
     model = models.load(folder, jit_compile=jit_compile)
     assert model.name == "loudness"
     assert model.labels.symbols == tuple(LABELS)
@@ -161,9 +161,12 @@ def test_a_fixed_length_is_the_one_bucket_and_only_valid_frames_come_out(
     assert len(model.log_probs(np.zeros(100, np.float32))) == 0
 
 
-def test_any_length_is_run_in_buckets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_any_length_is_run_with_little_padding(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     model = models.load(export_unmasked(tmp_path / "any", None))
-    assert model.buckets == tuple(round(16_000 * seconds) for seconds in models.BUCKETS_S)
+    assert model.buckets[:3] == (8_000, 16_000, 24_000)
+    assert model.longest == 246_000
     assert model.grid.hop == HOP
     assert caplog.messages[0].startswith("any takes no valid length; what is shorter is padded")
     assert len(model.log_probs(half_loud(10_000))) == 24

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from streamer import models
-from streamer.audio import Samples
 from streamer.errors import ModelError
 from streamer.models.compiled import CompiledModel
 from streamer.models.starter import Starter
@@ -40,7 +39,7 @@ def test_padding_changes_nothing_even_if_it_is_poisoned(
     expected = model.log_probs(wave)
     padded = np.full((1, 16_000), np.nan, np.float32)
     padded[0, : len(wave)] = wave
-    call = model._compiled(16_000)
+    call = model._compiled(1, 16_000)
     log_probs, n_frames = call(padded, np.array([len(wave)], np.int32))
     assert np.array_equal(log_probs.numpy()[0, : int(n_frames[0])], expected)
 
@@ -62,55 +61,6 @@ def test_a_batch_is_computed_row_by_row(network: Starter) -> None:
     for row, name in enumerate(("fox", "yes")):
         found = log_probs.numpy()[row, : int(n_frames[row])]
         assert np.abs(found - REFERENCE[f"log_probs_{name}"]).max() < LARGEST_DIFFERENCE
-
-
-def test_each_bucket_is_traced_once_whatever_the_lengths(network: Starter) -> None:
-    model = CompiledModel(network, [8_000, 16_000], jit_compile=False)
-    assert model.n_traces == 0
-    model.warm_up()
-    assert model.n_traces == 2
-    speech: Samples = REFERENCE["wave_yes"]
-    for n_samples in (900, 7_999, 8_000, 8_001, 13_000):
-        model.log_probs(speech[:n_samples])
-    assert model.n_traces == 2
-
-
-def test_what_is_not_compiled_yet_is_not_ready_while_warming_up(network: Starter) -> None:
-    model = CompiledModel(network, [2_000, 4_000, 6_000], jit_compile=False)
-    assert model.is_ready(4_000)  # Nobody warms it up: it would be compiled at once.
-    ready = []
-
-    def keep_going(done: int, total: int) -> bool:
-        ready.append([model.is_ready(n_samples) for n_samples in (2_000, 4_000, 4_001)])
-        return True
-
-    model.warm_up(keep_going)
-    # A middle one first, then the longest.
-    assert ready == [[False] * 3, [True, True, False], [True] * 3, [True] * 3]
-
-
-def test_a_longer_bucket_is_used_until_the_right_one_is_compiled(network: Starter) -> None:
-    model = CompiledModel(network, [2_000, 4_000, 6_000], jit_compile=False)
-    speech: Samples = REFERENCE["wave_yes"]
-    expected = CompiledModel(network, [2_000]).log_probs(speech[:2_000])
-    model.warm_up(lambda done, total: done < 1)
-    assert np.abs(model.log_probs(speech[:2_000]) - expected).max() < LARGEST_DIFFERENCE
-    assert model.n_traces == 1
-    model.warm_up()
-    assert model.n_traces == 3
-
-
-def test_warm_up_ends_when_told(network: Starter) -> None:
-    model = CompiledModel(network, [2_000, 4_000, 6_000], jit_compile=False)
-    asked: list[tuple[int, int]] = []
-
-    def keep_going(done: int, total: int) -> bool:
-        asked.append((done, total))
-        return done < 1
-
-    model.warm_up(keep_going)
-    assert asked == [(0, 3), (1, 3)]
-    assert model.n_traces == 1
 
 
 def test_a_precision_that_it_does_not_have_is_refused() -> None:

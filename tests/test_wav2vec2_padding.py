@@ -41,7 +41,7 @@ def test_poisoned_padding_changes_no_bit(
     expected = model.log_probs(sound)
     padded = np.full((1, BUCKET), poison, np.float32)
     padded[0, : len(sound)] = sound
-    log_probs, n_frames = model._compiled(BUCKET)(padded, np.array([len(sound)], np.int32))
+    log_probs, n_frames = model._compiled(1, BUCKET)(padded, np.array([len(sound)], np.int32))
     assert np.isfinite(expected).all()
     assert np.array_equal(log_probs.numpy()[0, : int(n_frames[0])], expected)
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -28,6 +28,11 @@ from streamer.models.transformer import attention, layer_norm, rotate, rotation,
 N_LAYERS = 6
 BLOCK = 8  # tokens read at once: about as quick as one, because a layer's weights are read once
 BEGIN, END = 1, 2  # the tokens before and after a text
+OF_A_LAYER = (
+    *("self_norm", "self_query", "self_key", "self_value", "self_output"),
+    *("cross_norm", "cross_query", "cross_output"),
+    *("ffn_norm", "ffn_in", "ffn_in_bias", "ffn_out", "ffn_out_bias"),
+)
 # What may be written. Numbers are to be written as they were said, for words to have their time.
 WRITTEN = re.compile("[A-Za-z' .,?!-]+")
 # Nobody says more, and a decoder that repeats itself must end (Moonshine's own limit, and a few).
@@ -164,23 +169,13 @@ class AttentionDecoder:
             now = list(past)
             x = tf.gather(w("tokens"), read)[tf.newaxis]
             for i in range(N_LAYERS):
-                layer = f"decoder{i}/"
-                y = layer_norm(x, w(layer + "self_norm"))
-                key = rotate(split_heads(y @ w(layer + "self_key")), turn)
-                value = split_heads(y @ w(layer + "self_value"))
-                now[2 * i] = _replaced(past[2 * i], key, at, axis=2)
-                now[2 * i + 1] = _replaced(past[2 * i + 1], value, at, axis=2)
-                query = rotate(split_heads(y @ w(layer + "self_query")), turn)
-                y = attention(query, now[2 * i], now[2 * i + 1], is_before)
-                x = x + y @ w(layer + "self_output")
-                y = layer_norm(x, w(layer + "cross_norm"))
-                query = split_heads(y @ w(layer + "cross_query"))
-                y = attention(query, heard[2 * i], heard[2 * i + 1], is_heard)
-                x = x + y @ w(layer + "cross_output")
-                y = layer_norm(x, w(layer + "ffn_norm"))
-                y = y @ w(layer + "ffn_in") + w(layer + "ffn_in_bias")
-                y, gate = tf.split(y, 2, axis=-1)
-                x = x + (tf.nn.silu(gate) * y) @ w(layer + "ffn_out") + w(layer + "ffn_out_bias")
+                pair = slice(2 * i, 2 * i + 2)  # keys and values
+                weights = {
+                    name: tf.convert_to_tensor(w(f"decoder{i}/{name}")) for name in OF_A_LAYER
+                }
+                x, now[pair] = _layer(
+                    x, weights, past[pair], heard[pair], at, turn, is_before, is_heard
+                )
             x = layer_norm(x, w("decoder_norm"))[0]
             logits = tf.matmul(x, w("tokens"), transpose_b=True)
             chosen = self._choose(logits)
@@ -218,6 +213,43 @@ class AttentionDecoder:
         best = tf.argmax(logits, axis=-1, output_type=tf.int32)
         may = tf.argmax(logits + self._penalty, axis=-1, output_type=tf.int32)
         return tf.where(best == END, END, may)
+
+
+@tf.function(autograph=False)  # type: ignore[untyped-decorator]  # traced once, not six times
+def _layer(
+    x: tf.Tensor,
+    weights: Mapping[str, tf.Tensor],
+    past: Sequence[tf.Tensor],
+    heard: Sequence[tf.Tensor],
+    at: tf.Tensor,
+    turn: tuple[tf.Tensor, tf.Tensor],
+    is_before: tf.Tensor,
+    is_heard: tf.Tensor,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """One layer for a block of tokens, [batch, token, channel] -> the same, and their past.
+
+    Args:
+        x: The block.
+        weights: Those of the layer, `OF_A_LAYER`.
+        past: Keys and values of all tokens.
+        heard: Keys and values of all frames.
+        at: Which token the first of the block is.
+        turn: Their rotation.
+        is_before: Which tokens each of the block may see.
+        is_heard: Which frames count.
+    """
+    y = layer_norm(x, weights["self_norm"])
+    keys = _replaced(past[0], rotate(split_heads(y @ weights["self_key"]), turn), at, axis=2)
+    values = _replaced(past[1], split_heads(y @ weights["self_value"]), at, axis=2)
+    query = rotate(split_heads(y @ weights["self_query"]), turn)
+    x = x + attention(query, keys, values, is_before) @ weights["self_output"]
+    y = layer_norm(x, weights["cross_norm"])
+    query = split_heads(y @ weights["cross_query"])
+    x = x + attention(query, heard[0], heard[1], is_heard) @ weights["cross_output"]
+    y = layer_norm(x, weights["ffn_norm"])
+    y, gate = tf.split(y @ weights["ffn_in"] + weights["ffn_in_bias"], 2, axis=-1)
+    x = x + (tf.nn.silu(gate) * y) @ weights["ffn_out"] + weights["ffn_out_bias"]
+    return x, [keys, values]
 
 
 def _is_mark(token: str) -> bool:

@@ -1,4 +1,4 @@
-"""An acoustic model behind fixed shapes: buckets, jit compilation, warm-up."""
+"""An acoustic model behind padding: buckets, jit compilation, warm-up."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ import tensorflow as tf
 
 from streamer.alignment import LogProbs
 from streamer.audio import Samples
-from streamer.config import NoiseGate
+from streamer.config import NoiseGate, to_samples
 from streamer.decoder import FrameGrid, Heard
 from streamer.errors import ModelError
 from streamer.models import compiled_code
 from streamer.models.labels import Labels
 from streamer.padding import bucket_for, pad
+
+# Without XLA any length costs what it is long; but for each TensorFlow keeps something.
+GRAIN = to_samples(0.5)
+
+Shape = tuple[int | None, int | None]  # of waveforms: batch, samples; None is any
 
 
 class AcousticModel(Protocol):
@@ -33,6 +38,7 @@ class AcousticModel(Protocol):
         hop: Samples from one frame to the next.
         receptive_field: Samples that one frame sees; with fewer there is no frame.
         jit_compile: Whether XLA makes it faster; most networks, not all.
+        takes_any_length: Whether one graph of it takes any number of samples.
     """
 
     name: str
@@ -40,6 +46,7 @@ class AcousticModel(Protocol):
     hop: int
     receptive_field: int
     jit_compile: bool
+    takes_any_length: bool
 
     def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Run the network."""
@@ -47,17 +54,19 @@ class AcousticModel(Protocol):
 
 
 class CompiledModel:
-    """An acoustic model, compiled once for each of a few lengths and never again.
+    """An acoustic model, made ready once and never again.
 
-    Compiling a length takes seconds. `warm_up` does it for all of them; without it each is compiled
-    when it is first needed. Any number of threads may use it. The weights exist once, whatever the
+    With XLA it is compiled for each of a few lengths, which takes seconds for each. Without, one
+    graph takes all lengths, if the model's can. `warm_up` does all of it; otherwise it is done when
+    it is first needed. Any number of threads may use it. The weights exist once, whatever the
     number of buckets.
 
     Attributes:
+        buckets: The lengths in samples that it is run with, ascending.
         longest: The longest bucket: how many samples one call takes at most.
         stable_lag_s, noise_gate, needs_context: See `streamer.recogniser.Model`.
-        n_traces: How often the network was traced: at most once for each bucket, and for each
-            number of utterances given to `log_probs_of_batch`.
+        n_traces: How often the network was traced: once, or with XLA at most once for each bucket;
+            and so for each number of utterances given to `log_probs_of_batch`.
     """
 
     stable_lag_s = 0.8
@@ -71,7 +80,8 @@ class CompiledModel:
 
         Args:
             model: The network.
-            buckets: Lengths in samples, ascending, not empty.
+            buckets: Lengths in samples, ascending, not empty. Where one graph takes all lengths,
+                only the longest counts.
             jit_compile: Whether XLA compiles it; None leaves it to the model.
         """
         if not buckets or list(buckets) != sorted(set(buckets)):
@@ -79,16 +89,21 @@ class CompiledModel:
         self.name = model.name
         self.labels = model.labels
         self.grid = FrameGrid(model.hop, model.receptive_field)
-        self.buckets = tuple(buckets)
-        self.longest = self.buckets[-1]
-        middle = self.buckets[len(self.buckets) // 2]
-        self._warm_up_order = tuple(dict.fromkeys((middle, self.longest, *self.buckets)))
+        self.longest = buckets[-1]
         self.n_traces = 0
         self._model = model
         self._jit_compile = model.jit_compile if jit_compile is None else jit_compile
+        self._takes_any_length = model.takes_any_length and not self._jit_compile
+        if self._takes_any_length:
+            self.buckets = (*range(GRAIN, self.longest, GRAIN), self.longest)
+            self._warm_up_order: tuple[int, ...] = self.buckets[:1]
+        else:
+            self.buckets = tuple(buckets)
+            middle = self.buckets[len(self.buckets) // 2]
+            self._warm_up_order = tuple(dict.fromkeys((middle, self.longest, *self.buckets)))
         self._is_partly_warm = False
-        self._calls: dict[tuple[int, int], Callable[..., tuple[tf.Tensor, ...]]] = {}
-        self._locks: dict[tuple[int, int], Lock] = {}
+        self._calls: dict[Shape, Callable[..., tuple[tf.Tensor, ...]]] = {}
+        self._locks: dict[Shape, Lock] = {}
 
     def warm_up(self, keep_going: Callable[[int, int], bool] = lambda done, total: True) -> None:
         """Compile every bucket: a middle one first, which most utterances fit in; then the longest.
@@ -102,15 +117,16 @@ class CompiledModel:
         """
         self._is_partly_warm = True
         for n_compiled, bucket in enumerate(self._warm_up_order):
-            if not keep_going(n_compiled, len(self.buckets)):
+            if not keep_going(n_compiled, len(self._warm_up_order)):
                 return
-            self._compiled(bucket)
+            self._compiled(1, bucket)
         self._is_partly_warm = False
-        keep_going(len(self.buckets), len(self.buckets))
+        keep_going(len(self._warm_up_order), len(self._warm_up_order))
 
     def is_ready(self, n_samples: int) -> bool:
         """Whether so many samples need not wait for a warm-up that has not come to its end."""
-        return not self._is_partly_warm or (self._bucket_for(n_samples), 1) in self._calls
+        shape = self._shape(1, self._bucket_for(n_samples))
+        return not self._is_partly_warm or shape in self._calls
 
     def hear(self, utterance: Samples) -> Heard:
         """Make of raw samples, shape [n_samples], n_samples <= longest, what there is to make."""
@@ -129,7 +145,7 @@ class CompiledModel:
     def log_probs_of_batch(self, utterances: Sequence[Samples]) -> list[LogProbs]:
         """Run the network on several utterances at once, each as `log_probs` takes it.
 
-        Each number of utterances is compiled when it first comes, for each bucket it comes with:
+        XLA compiles each number of utterances when it first comes, for each bucket it comes with:
         give the same number every time. A processor gains little by it, an accelerator much.
 
         Returns:
@@ -138,7 +154,7 @@ class CompiledModel:
         valid = [len(utterance) for utterance in utterances]
         bucket = self._bucket_for(max(valid), len(utterances))
         waveforms = np.concatenate([pad(utterance, bucket) for utterance in utterances])
-        log_probs, n_frames, *_ = self._compiled(bucket, len(utterances))(
+        log_probs, n_frames, *_ = self._compiled(len(utterances), bucket)(
             tf.constant(waveforms), tf.constant(valid, tf.int32)
         )
         return [row[:n] for row, n in zip(log_probs.numpy(), n_frames.numpy(), strict=True)]
@@ -147,7 +163,7 @@ class CompiledModel:
         """The shortest bucket for so many samples; before all are compiled, of those that are."""
         if self._is_partly_warm and batch_size == 1:
             long_enough = [bucket for bucket in self._warm_up_order if bucket >= n_samples]
-            compiled = [bucket for bucket in long_enough if (bucket, 1) in self._calls]
+            compiled = [bucket for bucket in long_enough if self._shape(1, bucket) in self._calls]
             if long_enough:
                 return min(compiled, default=long_enough[0])
         return bucket_for(n_samples, self.buckets)
@@ -156,37 +172,48 @@ class CompiledModel:
         """What is compiled: log-probabilities, valid frames, and what else a model computes."""
         return self._model(waveforms, valid)
 
-    def _compiled(self, bucket: int, batch_size: int = 1) -> Callable[..., tuple[tf.Tensor, ...]]:
-        """The function of a shape, compiled by the first who asks while the others wait."""
-        with self._locks.setdefault((bucket, batch_size), Lock()):
-            if (bucket, batch_size) not in self._calls:
-                self._calls[bucket, batch_size] = self._compile(bucket, batch_size)
-            return self._calls[bucket, batch_size]
+    def _shape(self, batch_size: int, bucket: int) -> Shape:
+        """What such waveforms must be compiled for."""
+        return (None, None) if self._takes_any_length else (batch_size, bucket)
 
-    def _compile(self, bucket: int, batch_size: int) -> Callable[..., tuple[tf.Tensor, ...]]:
+    def _compiled(self, batch_size: int, bucket: int) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """The function of a shape, compiled by the first who asks while the others wait."""
+        shape = self._shape(batch_size, bucket)
+        with self._locks.setdefault(shape, Lock()):
+            if shape not in self._calls:
+                self._calls[shape] = self._compile(batch_size, bucket)
+            return self._calls[shape]
+
+    def _compile(self, batch_size: int, bucket: int) -> Callable[..., tuple[tf.Tensor, ...]]:
         def traced(waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, ...]:
             self.n_traces += 1  # Runs while tracing only.
             return self._network(waveforms, valid)
 
-        return self._compile_for(
-            traced, tf.zeros([batch_size, bucket]), tf.fill([batch_size], bucket)
-        )
+        shape = self._shape(batch_size, bucket)
+        specs = (tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape[:1], tf.int32))
+        examples = (tf.zeros([batch_size, bucket]), tf.fill([batch_size], bucket))
+        return self._compile_for(traced, specs, examples, jit_compile=self._jit_compile)
 
     def _compile_for(
-        self, function: Callable[..., tuple[tf.Tensor, ...]], *examples: tf.Tensor
+        self,
+        function: Callable[..., tuple[tf.Tensor, ...]],
+        specs: Sequence[tf.TensorSpec],
+        examples: Sequence[tf.Tensor],
+        *,
+        jit_compile: bool,
     ) -> Callable[..., tuple[tf.Tensor, ...]]:
-        """Compile a function for the shapes of these examples, and for no others."""
-        # A concrete function takes these shapes and can never be traced again.
+        """Make a function ready for such arrays, with some to run it for the first time."""
+        # A concrete function takes such arrays alone and can never be traced again.
         call = tf.function(
-            function, jit_compile=self._jit_compile, autograph=False
-        ).get_concrete_function(*(tf.TensorSpec.from_tensor(x) for x in examples))
+            function, jit_compile=jit_compile, autograph=False
+        ).get_concrete_function(*specs)
         try:
             call(*examples)  # XLA compiles when it is first called.
         except tf.errors.OpError as error:
             # What was kept of an earlier start may be damaged.
-            if self._jit_compile and compiled_code.forget():
-                return self._compile_for(function, *examples)
-            how = "with XLA; --no-jit-compile does without it" if self._jit_compile else "as it is"
+            if jit_compile and compiled_code.forget():
+                return self._compile_for(function, specs, examples, jit_compile=jit_compile)
+            how = "with XLA; --no-jit-compile does without it" if jit_compile else "as it is"
             raise ModelError(
                 f"The model {self.name} cannot be run {how}: {error.message}"
             ) from error

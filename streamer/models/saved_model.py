@@ -81,6 +81,7 @@ class SavedModel:
     """A SavedModel that knows how much of its input is valid."""
 
     length: int | None = None
+    takes_any_length = True
     caveat: str | None = None
 
     def __init__(self, signature: _Signature, name: str, labels: Labels, jit_compile: bool) -> None:
@@ -120,6 +121,7 @@ class UnmaskedSavedModel:
 
     Attributes:
         length: The one number of samples that it takes; None if it takes any.
+        takes_any_length: Whether it takes any.
         caveat: What that costs its user.
     """
 
@@ -152,6 +154,7 @@ class UnmaskedSavedModel:
         ((self._output, output),) = signature.outputs.items()
         _check_labels(output, labels, signature.folder)
         self.length: int | None = waveforms.shape[1]
+        self.takes_any_length = self.length is None
         if self.length is None:
             short, long = self._n_frames(SHORT), self._n_frames(LONG)
             self.hop = _hop(short, long, signature.folder)

@@ -36,13 +36,16 @@ from streamer.models.transformer import (
 
 # The three strided convolutions, as (taps, stride). One frame for 64 * 3 * 2 = 384 samples.
 CONVOLUTIONS = ((127, 64), (7, 3), (3, 2))
-# The layers in the order in which they are computed: those that letters and text share, Moonshine's
-# own that lead to the text, and those that lead to the letters.
+# The layers: those that letters and text share, Moonshine's own that lead to the text, and those
+# that lead to the letters.
 SHARED = ("layer0/", "layer1/", "layer2/")
 WRITING = ("writing/layer3/", "writing/layer4/", "writing/layer5/")
 HEARING = ("layer3/", "layer4/", "layer5/")
-LAYERS = (*SHARED, *WRITING, *HEARING)
 N_HEAD_BLOCKS = 3
+OF_A_LAYER = (
+    *("attention_norm", "query", "key", "value", "output"),
+    *("ffn_norm", "ffn_in", "ffn_in_bias", "ffn_out", "ffn_out_bias"),
+)
 WIDTH = 288  # channels of every layer
 
 
@@ -57,7 +60,9 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     labels = WAV2VEC2_LABELS
     hop = 384
     receptive_field = 895
-    jit_compile = True
+    # Of the encoder. XLA gains a tenth where nothing is padded, and loses more by its buckets.
+    jit_compile = False
+    takes_any_length = True
 
     def __init__(self, weights: Mapping[str, np.ndarray], tokens: Sequence[str] = ()) -> None:
         """Take the weights.
@@ -69,8 +74,7 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         """
         super().__init__(name="starter")
         self._weights = {
-            name: tf.Variable(array, trainable=False)
-            for name, array in stacked(unpacked(weights)).items()
+            name: tf.Variable(array, trainable=False) for name, array in unpacked(weights).items()
         }
         self.decoder = AttentionDecoder(self._array, tokens)
 
@@ -123,7 +127,16 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             What the call returns, and the states, float32 [batch, frame, channel].
         """
         n_frames = n_frames_of(valid)
-        letters, text = self._layers(self._features(waveforms, valid), n_frames)
+        x = self._features(waveforms, valid)
+        turn = rotation(tf.shape(x)[1])
+        is_valid = tf.sequence_mask(n_frames, tf.shape(x)[1])[:, tf.newaxis, tf.newaxis, :]
+        for layer in SHARED:
+            x = self._layer(layer, x, is_valid, turn)
+        text = letters = x
+        for layer in WRITING:
+            text = self._layer(layer, text, is_valid, turn)
+        for layer in HEARING:
+            letters = self._layer(layer, letters, is_valid, turn)
         states = zero_beyond(layer_norm(text, self._array("writing/final_norm")), n_frames)
         x = zero_beyond(layer_norm(letters, self._array("final_norm")), n_frames)
         for block in range(N_HEAD_BLOCKS):
@@ -143,28 +156,6 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         x = gelu(x)
         x = tf.nn.conv1d(x, self._array("conv3"), stride3, "VALID") + self._array("conv3_bias")
         return gelu(x)
-
-    def _layers(self, x: tf.Tensor, n_frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What the last layers give for the letters and for the text, [batch, frame, channel] each.
-
-        One loop over all of them, because XLA compiles its body once.
-        """
-        turn = rotation(tf.shape(x)[1] if x.shape[1] is None else x.shape[1])
-        is_valid = tf.sequence_mask(n_frames, tf.shape(x)[1])[:, tf.newaxis, tf.newaxis, :]
-
-        def compute(
-            number: tf.Tensor, x: tf.Tensor, shared: tf.Tensor, text: tf.Tensor
-        ) -> tuple[tf.Tensor, ...]:
-            x = self._layer(number, x, is_valid, turn)
-            shared = tf.where(number == len(SHARED) - 1, x, shared)
-            is_text = number == len(SHARED + WRITING) - 1
-            text = tf.where(is_text, x, text)
-            return number + 1, tf.where(is_text, shared, x), shared, text
-
-        _, letters, _, text = tf.while_loop(
-            lambda number, *_: number < len(LAYERS), compute, (tf.constant(0), x, x, x)
-        )
-        return letters, text
 
     def _array(self, name: str) -> tf.Variable:
         try:
@@ -187,25 +178,10 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         return normalised * self._array("norm_scale") + self._array("norm_bias")
 
     def _layer(
-        self,
-        number: tf.Tensor,
-        x: tf.Tensor,
-        is_valid: tf.Tensor,
-        turn: tuple[tf.Tensor, tf.Tensor],
+        self, layer: str, x: tf.Tensor, is_valid: tf.Tensor, turn: tuple[tf.Tensor, tf.Tensor]
     ) -> tf.Tensor:
-        """One of `LAYERS`, [batch, frame, channel] -> the same."""
-
-        def array(name: str) -> tf.Tensor:
-            return self._array("layers/" + name)[number]
-
-        y = layer_norm(x, array("attention_norm"))
-        query = rotate(split_heads(y @ array("query")), turn)
-        key = rotate(split_heads(y @ array("key")), turn)
-        value = split_heads(y @ array("value"))
-        x = x + attention(query, key, value, is_valid) @ array("output")
-        y = layer_norm(x, array("ffn_norm"))
-        y = gelu(y @ array("ffn_in") + array("ffn_in_bias"))
-        return x + y @ array("ffn_out") + array("ffn_out_bias")
+        weights = {name: tf.convert_to_tensor(self._array(layer + name)) for name in OF_A_LAYER}
+        return _layer(x, weights, is_valid, turn)
 
     def _head_block(self, block: str, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
         y = layer_norm(x, self._array(block + "norm"), self._array(block + "norm_bias"))
@@ -214,6 +190,24 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         y = gelu(y + self._array(block + "conv_bias"))
         y = y @ self._array(block + "out") + self._array(block + "out_bias")
         return zero_beyond(x + y, n_frames)
+
+
+@tf.function(autograph=False)  # type: ignore[untyped-decorator]  # traced once, not nine times
+def _layer(
+    x: tf.Tensor,
+    weights: Mapping[str, tf.Tensor],
+    is_valid: tf.Tensor,
+    turn: tuple[tf.Tensor, tf.Tensor],
+) -> tf.Tensor:
+    """One layer of the transformer, [batch, frame, channel] -> the same."""
+    y = layer_norm(x, weights["attention_norm"])
+    query = rotate(split_heads(y @ weights["query"]), turn)
+    key = rotate(split_heads(y @ weights["key"]), turn)
+    value = split_heads(y @ weights["value"])
+    x = x + attention(query, key, value, is_valid) @ weights["output"]
+    y = layer_norm(x, weights["ffn_norm"])
+    y = gelu(y @ weights["ffn_in"] + weights["ffn_in_bias"])
+    return x + y @ weights["ffn_out"] + weights["ffn_out_bias"]
 
 
 def n_frames_of(n_samples: tf.Tensor | int) -> tf.Tensor | int:
@@ -237,17 +231,4 @@ def unpacked(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             found[name] = array.astype(np.float32)
             if f"{name}:scale" in packed:
                 found[name] = (found[name] - packed[f"{name}:zero"]) * packed[f"{name}:scale"]
-    return found
-
-
-def stacked(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights, with arrays of one name in all `LAYERS` together: "layers/NAME", [layer, ...].
-
-    A name that not all layers have is left out.
-    """
-    of_layers = {name: a for name, a in weights.items() if name.startswith(LAYERS)}
-    found = {name: a for name, a in weights.items() if name not in of_layers}
-    for name in {name.removeprefix(LAYERS[0]) for name in of_layers if name.startswith(LAYERS[0])}:
-        if all(layer + name in of_layers for layer in LAYERS):
-            found["layers/" + name] = np.stack([of_layers[layer + name] for layer in LAYERS])
     return found

@@ -68,9 +68,12 @@ def rotation(n_frames: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def rotate(x: tf.Tensor, rotation: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-    """Turn neighbouring pairs of the first `ROTARY_DIM` channels of `x` by their angles."""
+    """Turn neighbouring pairs of the first `ROTARY_DIM` channels of `x` by their angles.
+
+    The pairs come back apart, all first ones before all second ones: products of queries and keys
+    are the same in any order, and no time is spent on putting them together.
+    """
     cos, sin = rotation
     even, odd = x[..., 0:ROTARY_DIM:2], x[..., 1:ROTARY_DIM:2]
-    turned = tf.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
-    turned = tf.reshape(turned, tf.concat([tf.shape(even)[:-1], [ROTARY_DIM]], axis=0))
-    return tf.concat([turned, x[..., ROTARY_DIM:]], axis=-1)
+    turned = [even * cos - odd * sin, even * sin + odd * cos, x[..., ROTARY_DIM:]]
+    return tf.concat(turned, axis=-1)

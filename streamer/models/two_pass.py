@@ -1,4 +1,4 @@
-"""`starter` behind fixed shapes: the encoder and its letters, then the decoder and its text."""
+"""`starter` behind padding: the encoder and its letters, then the decoder and its text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streamer.padding import pad
 
 
 class TwoPassModel(CompiledModel):
-    """Hears letters, compiled once for each of a few lengths, and writes text, compiled once.
+    """Hears letters, and writes text.
 
     The decoder's guesses are what it wrote last and what CTC has heard. Calls with growing parts of
     an utterance are the quicker for the first; after any other call it is wrong, and costs nothing.
@@ -36,8 +36,13 @@ class TwoPassModel(CompiledModel):
     def __init__(
         self, model: Starter, buckets: Sequence[int], *, jit_compile: bool | None = None
     ) -> None:
-        """As `CompiledModel`."""
+        """As `CompiledModel`; None has XLA compile the decoder and not the encoder.
+
+        The decoder's one shape has no padding to pay for, and its many small steps are half as long
+        with XLA.
+        """
         super().__init__(model, buckets, jit_compile=jit_compile)
+        self._compiles_decoder = jit_compile is not False
         self._starter = model
         self._decoder: Callable[..., tuple[tf.Tensor, ...]] | None = None
         self._decoder_lock = Lock()
@@ -49,7 +54,7 @@ class TwoPassModel(CompiledModel):
         if len(utterance) < self.grid.receptive_field:
             return Heard(self.log_probs(utterance), "")
         bucket = self._bucket_for(len(utterance))
-        log_probs, n_frames, memory = self._compiled(bucket)(
+        log_probs, n_frames, memory = self._compiled(1, bucket)(
             tf.constant(pad(utterance, bucket)), tf.constant([len(utterance)], tf.int32)
         )
         found = log_probs.numpy()[0, : int(n_frames[0])]
@@ -71,28 +76,33 @@ class TwoPassModel(CompiledModel):
     def _network(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, ...]:
         log_probs, n_frames, states = self._starter.hear(waveforms, valid)
         memory = self._starter.decoder.memory(states)
-        n_missing = n_frames_of(self.longest) - states.shape[1]
+        n_missing = n_frames_of(self.longest) - tf.shape(states)[1]
         # As long as the longest, because the decoder is compiled for that.
         return log_probs, n_frames, tf.pad(memory, [[0, 0], [0, 0], [0, n_missing], [0, 0]])
 
-    def _compile(self, bucket: int, batch_size: int) -> Callable[..., tuple[tf.Tensor, ...]]:
+    def _compile(self, batch_size: int, bucket: int) -> Callable[..., tuple[tf.Tensor, ...]]:
         if self._decoder is not None:
-            return super()._compile(bucket, batch_size)
+            return super()._compile(batch_size, bucket)
         # At the same time: not all of it takes both of two cores.
         with ThreadPoolExecutor(max_workers=1) as other:
             decoder = other.submit(self._compiled_decoder)
-            encoder = super()._compile(bucket, batch_size)
+            encoder = super()._compile(batch_size, bucket)
             decoder.result()
         return encoder
 
     def _compiled_decoder(self) -> Callable[..., tuple[tf.Tensor, ...]]:
         with self._decoder_lock:
             if self._decoder is None:
-                self._decoder = self._compile_for(
-                    functools.partial(self._starter.decoder, room=self._room),
+                examples = (
                     tf.zeros([1, 2 * N_LAYERS, n_frames_of(self.longest), WIDTH]),
                     tf.constant([1], tf.int32),
                     tf.fill([2 * self._room], END),
                     tf.constant(1),  # Not as much as there is room for: it is written at once.
+                )
+                self._decoder = self._compile_for(
+                    functools.partial(self._starter.decoder, room=self._room),
+                    [tf.TensorSpec.from_tensor(example) for example in examples],
+                    examples,
+                    jit_compile=self._compiles_decoder,
                 )
             return self._decoder
