@@ -14,7 +14,7 @@ def bucket_for(n_samples: int, buckets: Sequence[int]) -> int:
 
     Args:
         n_samples: At least 0.
-        buckets: Compiled lengths in samples, ascending, not empty.
+        buckets: Lengths in samples that a model is run with, ascending, not empty.
 
     Raises:
         ValueError: `n_samples` exceeds the longest bucket. The pipeline should have cut the
@@ -29,13 +29,13 @@ def bucket_for(n_samples: int, buckets: Sequence[int]) -> int:
 def pad(utterance: Samples, bucket: int) -> Samples:
     """Zero-pad one utterance to the length of its bucket, as a batch of one.
 
-    The model is compiled once per bucket. Any other length would retrace it, which costs seconds
-    in the middle of a sentence.
+    A model that is compiled once per bucket would be compiled again for any other length, which
+    costs seconds in the middle of a sentence.
 
     Args:
         utterance: Raw samples in [-1, 1], shape [n_samples]. The model normalises, over the valid
             length only: zeros added here must not count.
-        bucket: Compiled length in samples, at least n_samples.
+        bucket: The length in samples that the model is run with, at least n_samples.
 
     Returns:
         Shape [1, bucket].

@@ -102,7 +102,7 @@ class Transcriber:
         self._is_started = False
         self._is_cancelled = False
         self._is_overloaded = False
-        self._is_warm = False  # The model's first length is compiled,
+        self._is_warm = False  # The model's first length is ready,
         self._is_warmed_up = False  # and all others.
         self._is_waited_for = False  # Another one, which there is work for, is not.
         self._n_until_pause: int | None = None  # samples; None while listening
@@ -122,12 +122,12 @@ class Transcriber:
         return Pipeline(_found(model, settings), settings)
 
     def load(self, on_progress: Callable[[int, int], object] = lambda done, total: None) -> None:
-        """Load the model and compile all its lengths, in the caller's thread.
+        """Load the model and make all its lengths ready, in the caller's thread.
 
         Optional: otherwise it is done in the background while the source is already listening.
 
         Args:
-            on_progress: Called with how many lengths are compiled, and how many there are.
+            on_progress: Called with how many steps of that are done, and how many there are.
 
         Raises:
             ModelError: The model cannot be found or read.
@@ -434,10 +434,10 @@ class Transcriber:
             self._events.close()
 
     def _warm_up(self, model: Model) -> None:
-        """Compile the model's lengths while they may still be needed."""
+        """Make the model's lengths ready while they may still be needed."""
 
-        def keep_going(n_compiled: int, _: int) -> bool:
-            self._is_warm = n_compiled > 0
+        def keep_going(n_done: int, _: int) -> bool:
+            self._is_warm = n_done > 0
             return not (self._listener.finished or self._is_cancelled)
 
         try:
@@ -475,12 +475,13 @@ class Transcriber:
             if work is None:
                 continue
             self._is_waited_for = not (self._is_warm and model.is_ready(len(work.samples)))
+            is_warmed_up = self._is_warmed_up  # Otherwise the call may wait for that.
             began = time.perf_counter()
             words = recogniser.run(work)
             took_s = time.perf_counter() - began
             self._is_waited_for = False
             with self._changed:
-                recogniser.complete(work, words, took_s if self._is_warmed_up else None)
+                recogniser.complete(work, words, took_s if is_warmed_up else None)
                 self._changed.notify_all()
 
     def _deliver(self, event: Event) -> None:

@@ -14,24 +14,34 @@ HOP = 100
 
 
 class Network:
-    """Its frames say how many samples of the whole waveform, padding included, are not zero."""
+    """Its frames say how many samples it was given, and how many of them are not zero."""
 
     name, labels, hop, receptive_field, jit_compile = "tiny", WAV2VEC2_LABELS, HOP, HOP, True
 
-    def __init__(self, *, takes_any_length: bool = True) -> None:
-        self.takes_any_length = takes_any_length
+    def __init__(self, shortest: int | None = HOP) -> None:
+        self.shortest = shortest
         self.lengths: list[int | None] = []
 
     def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         self.lengths.append(waveforms.shape[1])  # Runs while tracing only.
         frames = tf.reshape(waveforms, [tf.shape(waveforms)[0], -1, HOP])
+        n_given = tf.fill(tf.shape(frames[..., :1]), tf.cast(tf.shape(waveforms)[1], tf.float32))
         n_loud = tf.math.count_nonzero(frames, axis=[1, 2], keepdims=True, dtype=tf.float32)
-        return tf.zeros_like(frames[..., :32]) + n_loud, valid // HOP
+        columns = [n_given, n_loud + tf.zeros_like(n_given), tf.zeros_like(frames[..., :30])]
+        return tf.concat(columns, axis=-1), valid // HOP
 
 
 def compiled(*, jit_compile: bool = True) -> tuple[CompiledModel, Network]:
     network = Network()
     return CompiledModel(network, BUCKETS, jit_compile=jit_compile), network
+
+
+def given(model: CompiledModel, n_samples: int) -> int:
+    """How many samples the network was given for so many."""
+    found = model.log_probs(sound(n_samples))
+    assert len(found) == n_samples // HOP
+    assert np.all(found[:, 1] == n_samples)
+    return int(found[0, 0])
 
 
 def sound(n_samples: int) -> np.ndarray:
@@ -42,8 +52,8 @@ def test_each_bucket_is_compiled_once_whatever_the_lengths() -> None:
     model, network = compiled()
     assert model.n_traces == 0
     model.warm_up()
-    for n_samples in (100, 1_999, 2_000, 2_001, 6_000):
-        assert np.all(model.log_probs(sound(n_samples)) == n_samples)
+    lengths = [given(model, n_samples) for n_samples in (100, 1_999, 2_000, 2_001, 6_000)]
+    assert lengths == [2_000, 2_000, 2_000, 4_000, 6_000]
     assert sorted(network.lengths) == list(BUCKETS)
     assert model.n_traces == 3
 
@@ -65,10 +75,10 @@ def test_what_is_not_compiled_yet_is_not_ready_while_warming_up() -> None:
 def test_a_longer_bucket_is_used_until_the_right_one_is_compiled() -> None:
     model, network = compiled()
     model.warm_up(lambda done, total: done < 1)
-    assert np.all(model.log_probs(sound(1_500)) == 1_500)
-    assert network.lengths == [4_000]
+    assert given(model, 1_500) == 4_000
     model.warm_up()
-    assert model.n_traces == 3
+    assert given(model, 1_500) == 2_000
+    assert network.lengths == [4_000, 6_000, 2_000]
 
 
 def test_warm_up_ends_when_told() -> None:
@@ -92,8 +102,8 @@ def test_without_xla_one_graph_takes_all_lengths_and_numbers_of_utterances() -> 
     asked: list[tuple[int, int, bool]] = []
     model.warm_up(lambda done, total: asked.append((done, total, model.is_ready(9_000))) or True)
     assert asked == [(0, 1, False), (1, 1, True)]
-    for n_samples in (100, GRAIN, GRAIN + 1, 36_000):
-        assert np.all(model.log_probs(sound(n_samples)) == n_samples)
+    lengths = [given(model, n_samples) for n_samples in (100, GRAIN, GRAIN + 1, 36_000)]
+    assert lengths == [8_000, 8_000, 16_000, 36_000]
     together = model.log_probs_of_batch([sound(500), sound(17_000)])
     assert [len(log_probs) for log_probs in together] == [5, 170]
     assert network.lengths == [None]
@@ -101,8 +111,14 @@ def test_without_xla_one_graph_takes_all_lengths_and_numbers_of_utterances() -> 
         model.log_probs(sound(36_001))
 
 
-def test_a_network_that_does_not_take_any_length_gets_buckets_without_xla_too() -> None:
-    network = Network(takes_any_length=False)
+def test_a_network_with_a_graph_for_each_length_gets_buckets_without_xla_too() -> None:
+    network = Network(shortest=None)
     model = CompiledModel(network, BUCKETS, jit_compile=False)
-    assert np.all(model.log_probs(sound(2_500)) == 2_500)
+    assert given(model, 2_500) == 4_000
     assert network.lengths == [4_000]
+
+
+def test_no_graph_is_given_less_than_the_network_takes() -> None:
+    model = CompiledModel(Network(shortest=12_000), [20_000, 36_000], jit_compile=False)
+    assert model.buckets == (16_000, 24_000, 32_000, 36_000)
+    assert given(model, 100) == 16_000

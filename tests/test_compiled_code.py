@@ -22,8 +22,8 @@ from streamer.models.compiled import CompiledModel
 from streamer.models.labels import WAV2VEC2_LABELS
 
 class Network:
-    name, labels, hop, receptive_field = "tiny", WAV2VEC2_LABELS, 100, 100
-    jit_compile = takes_any_length = True
+    name, labels, hop, receptive_field, shortest = "tiny", WAV2VEC2_LABELS, 100, 100, None
+    jit_compile = True
     def __call__(self, waveforms, valid):
         frames = tf.reshape(waveforms, [1, -1, 100])
         return frames @ tf.ones([100, 32]), valid // 100

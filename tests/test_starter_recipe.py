@@ -153,6 +153,39 @@ def test_the_teacher_at_our_frames_says_the_same(load: Load) -> None:
         assert decoding.greedy_text(found.argmax(-1)) == text
 
 
+def test_what_can_be_read_as_it_is_written_is_said_in_a_folder_to_prepare(
+    run: Run, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Voice:
+        """Says every sentence as a second of sound, louder the more words it has."""
+
+        sample_rate = 24_000
+
+        def __call__(self, text: str, *, speed: float, seed: int) -> np.ndarray:
+            return np.full(self.sample_rate, len(text.split()) / 100, np.float32)
+
+    synthesiser = ModuleType("hibari")
+    synthesiser.Hibari = Voice  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "hibari", synthesiser)
+    text = tmp_path / "text"
+    text.write_text(
+        "It's late, isn't it? It cost 20 dollars there. Ask J Smith about it.\n"
+        "The old man\nwent home. Go now! The USA is far away. The old man went home."
+    )
+    folder = tmp_path / "said"
+    run("say", folder, text, tmp_path / "no such file", "--hours", 1)
+    found = {each.transcript: each for each in load("corpus").read_folder(folder)}
+    assert set(found) == {"IT'S LATE ISN'T IT", "THE OLD MAN WENT HOME"}
+    assert {each.subset for each in found.values()} == {"synthetic"}
+    for transcript, each in found.items():
+        samples, rate = soundfile.read(each.path)
+        assert rate == 16_000
+        assert 0.8 <= len(samples) / rate <= 1 / 0.8  # Higher and lower voices.
+        assert np.median(samples) == pytest.approx(len(transcript.split()) / 100, abs=1e-3)
+    run("say", folder, text, "--hours", 0.5 / 3600)  # No more than was asked for.
+    assert len(load("corpus").read_folder(folder)) == 1
+
+
 def test_noise_has_nothing_to_write(load: Load) -> None:
     batches, shards = load("batches"), load("shards")
     example = shards.Example(np.ones(32_000, np.int16), "WORDS", "somebody", "some")

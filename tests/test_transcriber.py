@@ -33,8 +33,9 @@ from streamer import (
     Transcriber,
 )
 from streamer.audio import Samples
-from streamer.decoder import Heard
+from streamer.decoder import DecodedWord, Heard
 from streamer.models.compiled import CompiledModel
+from streamer.recogniser import Recogniser, Work
 from streamer.sources import Block, DeviceChange
 
 SETTINGS = Settings()
@@ -389,6 +390,41 @@ class Clockwork:
 
     def close(self) -> None:
         pass
+
+
+def test_waiting_for_the_warm_up_says_nothing_of_the_models_speed(
+    starter: CompiledModel, sample: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_begun, is_warm = threading.Event(), threading.Event()
+
+    class Compiling(Clockwork):
+        """Is made ready in one step, which ends after the first call has begun."""
+
+        def hear(self, utterance: Samples) -> Heard:
+            has_begun.set()
+            assert is_warm.wait(60)
+            return super().hear(utterance)
+
+        def warm_up(self, keep_going: Callable[[int, int], bool]) -> None:
+            assert has_begun.wait(60)
+            keep_going(1, 1)
+            threading.Timer(0.1, is_warm.set).start()
+
+    took: list[float | None] = []
+    complete = Recogniser.complete
+
+    def spy(
+        self: Recogniser, work: Work, words: list[DecodedWord], took_s: float | None = None
+    ) -> None:
+        took.append(took_s)
+        complete(self, work, words, took_s)
+
+    monkeypatch.setattr(Recogniser, "complete", spy)
+    starter.warm_up()
+    slow = Compiling(starter, np.concatenate([sample] * 2), rtf=0.1)
+    assert finals(list(Transcriber(slow, model=slow)))
+    assert took[0] is None
+    assert None not in took[1:]
 
 
 def test_of_a_model_ten_times_too_slow_finals_come_and_what_does_not_fit_is_counted(

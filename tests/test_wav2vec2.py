@@ -18,7 +18,7 @@ from reference import (
 )
 
 from streamer.errors import ModelError
-from streamer.models import WAV2VEC2_BUCKETS_S
+from streamer.models import BUCKETS_S
 from streamer.models.checkpoints import hugging_face_name
 from streamer.models.compiled import CompiledModel
 from streamer.models.labels import WAV2VEC2_LABELS
@@ -126,7 +126,7 @@ def test_published_size_in_buckets_matches_the_unpadded_reference():
     for name, array in weights.items():
         stored[hugging_face_name(name, "wav2vec2.", stored)] = torch.tensor(array.T.copy())
     theirs.load_state_dict(stored)
-    buckets = [round(seconds * 16_000) for seconds in WAV2VEC2_BUCKETS_S]
+    buckets = [round(seconds * 16_000) for seconds in BUCKETS_S]
     compiled = CompiledModel(Wav2Vec2(Wav2Vec2Config(), WAV2VEC2_LABELS, weights), buckets)
     # Full buckets; one sample too many for the one before; and around a frame's edge.
     for n_samples in [*buckets, *(bucket + 1 for bucket in buckets[:-1]), 719, 720, 48_079, 48_080]:

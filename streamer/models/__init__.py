@@ -1,6 +1,6 @@
 """Acoustic models: raw waveforms and valid lengths in, log-probabilities and valid frames out.
 
-`load` finds one by name or path, through `store`, and puts it behind fixed shapes. TensorFlow is
+`load` finds one by name or path, through `store`, and puts it behind padding. TensorFlow is
 imported by it and not before: that takes seconds, in which a microphone can already listen.
 """
 
@@ -25,11 +25,11 @@ from streamer.models.unpacking import unpack
 if TYPE_CHECKING:
     from streamer.models.compiled import AcousticModel, CompiledModel
 
-# Each costs a second or two of the first start and saves the time that a shorter utterance would
-# spend on padding. From `scripts/measure_buckets` on two busy cores: time grows with the length,
-# and partials take a tenth less than with the best four lengths, a third less than with the best
-# two. An utterance of 8 s, with what is heard before and after it, is given 9. The longest is the
-# published length of wav2vec2-960h.
+# The lengths of a model that is compiled for each. One costs a second or two of the first start and
+# saves the time that a shorter utterance would spend on padding. From `scripts/measure_buckets` on
+# two busy cores: time grows with the length, and partials take a tenth less than with the best four
+# lengths, a third less than with the best two. An utterance of 8 s, with what is heard before and
+# after it, is given 9. The longest is the published length of wav2vec2-960h.
 BUCKETS_S = (2.0, 4.0, 6.0, 9.0, 15.375)
 AS_PUBLISHED = "@published"  # behind the name of a model whose own graph is to be run
 
@@ -89,7 +89,7 @@ def _only_in_float32(precision: str, name: str) -> str:
 def _read(
     path: Path, name: str, is_as_published: bool, precision: str
 ) -> tuple[AcousticModel, Sequence[int]]:
-    """Read what is at a path; returns it with the lengths in samples to compile it for.
+    """Read what is at a path; returns it with the lengths in samples to run it with.
 
     Raises:
         ModelError: It is no model, or cannot be read.

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from streamer.config import SAMPLE_RATE
-from streamer.models.transformer import attention, layer_norm, rotate, rotation, split_heads
+from streamer.models.transformer import attention, layer_norm, rotate, rotation, split_heads, under
 
 N_LAYERS = 6
 BLOCK = 8  # tokens read at once: about as quick as one, because a layer's weights are read once
@@ -170,9 +170,7 @@ class AttentionDecoder:
             x = tf.gather(w("tokens"), read)[tf.newaxis]
             for i in range(N_LAYERS):
                 pair = slice(2 * i, 2 * i + 2)  # keys and values
-                weights = {
-                    name: tf.convert_to_tensor(w(f"decoder{i}/{name}")) for name in OF_A_LAYER
-                }
+                weights = under(f"decoder{i}/", OF_A_LAYER, w)
                 x, now[pair] = _layer(
                     x, weights, past[pair], heard[pair], at, turn, is_before, is_heard
                 )

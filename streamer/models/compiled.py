@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Protocol
@@ -19,7 +20,8 @@ from streamer.models import compiled_code
 from streamer.models.labels import Labels
 from streamer.padding import bucket_for, pad
 
-# Without XLA any length costs what it is long; but for each TensorFlow keeps something.
+# Without XLA any length costs what it is long; but of every one that came, TensorFlow keeps some
+# memory, and half the grain, which is padding, is a hundredth of a second's computing.
 GRAIN = to_samples(0.5)
 
 Shape = tuple[int | None, int | None]  # of waveforms: batch, samples; None is any
@@ -37,8 +39,9 @@ class AcousticModel(Protocol):
         labels: What the last axis stands for.
         hop: Samples from one frame to the next.
         receptive_field: Samples that one frame sees; with fewer there is no frame.
-        jit_compile: Whether XLA makes it faster; most networks, not all.
-        takes_any_length: Whether one graph of it takes any number of samples.
+        jit_compile: Whether XLA is worth what it costs: compiling, and padding to what is compiled.
+        shortest: From how many samples on one graph of it takes any number; None if each number
+            needs a graph of its own.
     """
 
     name: str
@@ -46,7 +49,7 @@ class AcousticModel(Protocol):
     hop: int
     receptive_field: int
     jit_compile: bool
-    takes_any_length: bool
+    shortest: int | None
 
     def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Run the network."""
@@ -65,8 +68,8 @@ class CompiledModel:
         buckets: The lengths in samples that it is run with, ascending.
         longest: The longest bucket: how many samples one call takes at most.
         stable_lag_s, noise_gate, needs_context: See `streamer.recogniser.Model`.
-        n_traces: How often the network was traced: once, or with XLA at most once for each bucket;
-            and so for each number of utterances given to `log_probs_of_batch`.
+        n_traces: How often the network was traced: once where one graph takes all lengths, else at
+            most once for each bucket and each number of utterances given to `log_probs_of_batch`.
     """
 
     stable_lag_s = 0.8
@@ -93,9 +96,11 @@ class CompiledModel:
         self.n_traces = 0
         self._model = model
         self._jit_compile = model.jit_compile if jit_compile is None else jit_compile
-        self._takes_any_length = model.takes_any_length and not self._jit_compile
-        if self._takes_any_length:
-            self.buckets = (*range(GRAIN, self.longest, GRAIN), self.longest)
+        shortest = None if self._jit_compile else model.shortest
+        self._takes_any_length = shortest is not None
+        if shortest is not None:
+            first = math.ceil(shortest / GRAIN) * GRAIN
+            self.buckets = (*range(first, self.longest, GRAIN), self.longest)
             self._warm_up_order: tuple[int, ...] = self.buckets[:1]
         else:
             self.buckets = tuple(buckets)
@@ -106,18 +111,18 @@ class CompiledModel:
         self._locks: dict[Shape, Lock] = {}
 
     def warm_up(self, keep_going: Callable[[int, int], bool] = lambda done, total: True) -> None:
-        """Compile every bucket: a middle one first, which most utterances fit in; then the longest.
+        """Make every bucket ready: a middle one first, which most utterances fit in; the longest.
 
         Until its own is there, an utterance is padded to a longer one: what somebody says while
-        the model is loading does not wait until all are compiled.
+        the model is loading does not wait for all. One graph for all lengths is one step.
 
         Args:
-            keep_going: Asked before each with how many are compiled and how many there are, and
+            keep_going: Asked before each step with how many are done and how many there are, and
                 told at the end; False ends the warm-up.
         """
         self._is_partly_warm = True
-        for n_compiled, bucket in enumerate(self._warm_up_order):
-            if not keep_going(n_compiled, len(self._warm_up_order)):
+        for n_done, bucket in enumerate(self._warm_up_order):
+            if not keep_going(n_done, len(self._warm_up_order)):
                 return
             self._compiled(1, bucket)
         self._is_partly_warm = False
@@ -145,8 +150,9 @@ class CompiledModel:
     def log_probs_of_batch(self, utterances: Sequence[Samples]) -> list[LogProbs]:
         """Run the network on several utterances at once, each as `log_probs` takes it.
 
-        XLA compiles each number of utterances when it first comes, for each bucket it comes with:
-        give the same number every time. A processor gains little by it, an accelerator much.
+        Where not one graph takes all, each number of utterances is compiled when it first comes,
+        for each bucket it comes with: give the same number every time. A processor gains little by
+        it, an accelerator much.
 
         Returns:
             For each, the log-probabilities of its valid frames, [frame, label].

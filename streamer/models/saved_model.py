@@ -81,7 +81,7 @@ class SavedModel:
     """A SavedModel that knows how much of its input is valid."""
 
     length: int | None = None
-    takes_any_length = True
+    shortest: int | None = SHORT  # It does not tell what a frame sees; a second is no hardship.
     caveat: str | None = None
 
     def __init__(self, signature: _Signature, name: str, labels: Labels, jit_compile: bool) -> None:
@@ -121,7 +121,7 @@ class UnmaskedSavedModel:
 
     Attributes:
         length: The one number of samples that it takes; None if it takes any.
-        takes_any_length: Whether it takes any.
+        shortest: From how many on it takes any; None if it takes one.
         caveat: What that costs its user.
     """
 
@@ -154,16 +154,17 @@ class UnmaskedSavedModel:
         ((self._output, output),) = signature.outputs.items()
         _check_labels(output, labels, signature.folder)
         self.length: int | None = waveforms.shape[1]
-        self.takes_any_length = self.length is None
         if self.length is None:
             short, long = self._n_frames(SHORT), self._n_frames(LONG)
             self.hop = _hop(short, long, signature.folder)
             self.receptive_field = max(LONG - (long - 1) * self.hop, 1)
+            self.shortest: int | None = self.receptive_field
             shape = "takes no valid length"
         else:
             n_frames = output.shape[1] or self._n_frames(self.length)
             self.hop = self.length // n_frames
             self.receptive_field = self.length - (n_frames - 1) * self.hop
+            self.shortest = None
             shape = f"always computes {to_seconds(self.length):g} s of sound, however short it is"
         self.caveat = (
             f"{name} {shape}; what is shorter is padded, and the padding is heard as silence, "

@@ -7,8 +7,8 @@ which writes the text; the others, trained for this project, to log-probabilitie
 say when each word was said and whether anything was. Their origin and licence stand in
 `starter_weights/README.md`.
 
-Every layer takes and returns arrays of a fixed shape together with the number of valid entries,
-and computes nothing from the rest: padding changes no valid frame, whatever it contains.
+Every layer takes and returns arrays together with the number of valid entries, and computes nothing
+from the rest: padding changes no valid frame, whatever it contains.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from streamer.models.transformer import (
     rotate,
     rotation,
     split_heads,
+    under,
 )
 
 # The three strided convolutions, as (taps, stride). One frame for 64 * 3 * 2 = 384 samples.
@@ -60,9 +61,9 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     labels = WAV2VEC2_LABELS
     hop = 384
     receptive_field = 895
-    # Of the encoder. XLA gains a tenth where nothing is padded, and loses more by its buckets.
+    # Of the encoder: XLA gains a tenth where nothing is padded, and loses more by its buckets.
     jit_compile = False
-    takes_any_length = True
+    shortest = receptive_field
 
     def __init__(self, weights: Mapping[str, np.ndarray], tokens: Sequence[str] = ()) -> None:
         """Take the weights.
@@ -131,12 +132,12 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         turn = rotation(tf.shape(x)[1])
         is_valid = tf.sequence_mask(n_frames, tf.shape(x)[1])[:, tf.newaxis, tf.newaxis, :]
         for layer in SHARED:
-            x = self._layer(layer, x, is_valid, turn)
+            x = _layer(x, under(layer, OF_A_LAYER, self._array), is_valid, turn)
         text = letters = x
         for layer in WRITING:
-            text = self._layer(layer, text, is_valid, turn)
+            text = _layer(text, under(layer, OF_A_LAYER, self._array), is_valid, turn)
         for layer in HEARING:
-            letters = self._layer(layer, letters, is_valid, turn)
+            letters = _layer(letters, under(layer, OF_A_LAYER, self._array), is_valid, turn)
         states = zero_beyond(layer_norm(text, self._array("writing/final_norm")), n_frames)
         x = zero_beyond(layer_norm(letters, self._array("final_norm")), n_frames)
         for block in range(N_HEAD_BLOCKS):
@@ -176,12 +177,6 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         variance = tf.reduce_sum(squares, axis=[1, 2], keepdims=True) / count
         normalised = deviation * tf.math.rsqrt(variance + EPSILON)
         return normalised * self._array("norm_scale") + self._array("norm_bias")
-
-    def _layer(
-        self, layer: str, x: tf.Tensor, is_valid: tf.Tensor, turn: tuple[tf.Tensor, tf.Tensor]
-    ) -> tf.Tensor:
-        weights = {name: tf.convert_to_tensor(self._array(layer + name)) for name in OF_A_LAYER}
-        return _layer(x, weights, is_valid, turn)
 
     def _head_block(self, block: str, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
         y = layer_norm(x, self._array(block + "norm"), self._array(block + "norm_bias"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,6 +11,13 @@ N_HEADS = 8
 ROTARY_DIM = 32  # of a head's 36 dimensions; the last four carry no position
 ROTARY_BASE = 10_000.0
 EPSILON = 1e-5
+
+
+def under(
+    prefix: str, names: Sequence[str], weights: Callable[[str], tf.Tensor]
+) -> dict[str, tf.Tensor]:
+    """The weights of one layer by their names in it, as what is traced once for all takes them."""
+    return {name: tf.convert_to_tensor(weights(prefix + name)) for name in names}
 
 
 def layer_norm(x: tf.Tensor, scale: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:

@@ -56,7 +56,7 @@ class Wav2Vec2:
         """
         self.name = name
         self.jit_compile = precision == "float32"
-        self.takes_any_length = False  # The convolutions' chunks are counted while tracing.
+        self.shortest: int | None = None  # The convolutions' chunks are counted while tracing.
         self.config = config
         self.labels = labels
         self.hop = config.hop
