@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -41,54 +42,76 @@ def show(
         then()
         view = _View(transcriber, source, outputs, has_keys=keys.works)
         has_quit = False
-        marks: list[float] = []
-        last_mark_s = -MARKS_APART_S
-        n_silent = 0  # ticks
+        marks = _Marks(outputs.mark)
         for event in transcriber.ticking(TICK_S):
             if keys.was_stopped:
                 keys.was_stopped = False
                 if outputs.screen is not None:
                     outputs.screen.redraw()
-            n_silent = n_silent + 1 if event is None and transcriber.is_silent else 0
-            # A mark stands before the sentence in which it was set, and behind all before it.
-            while marks and _is_due(marks[0], event, n_silent):
-                outputs.mark(marks.pop(0))
+            marks.write_due(event, is_silent=transcriber.is_silent)
             if event is not None:
                 outputs.write(event)
             for key in keys.pressed():
                 if key in " p":
                     (transcriber.resume if transcriber.is_paused else transcriber.pause)()
                 elif key == "m":
-                    now_s = transcriber.statistics().captured_s
-                    if now_s - last_mark_s >= MARKS_APART_S:
-                        marks.append(now_s)
-                        last_mark_s = now_s
+                    marks.set(transcriber.statistics().captured_s)
                 elif key == "c" and outputs.screen is not None:
                     outputs.screen.clear()
                 elif key == "q":
                     has_quit = True
                     source.stop()
-            view.update(event, has_marks=bool(marks))
-        for mark in marks:
-            outputs.mark(mark)
+            view.update(event, has_marks=marks.are_waiting)
+        marks.write_all()
     return INTERRUPTED if interruption.happened and not has_quit else 0
-
-
-def _is_due(mark_s: float, event: Event | None, n_silent: int) -> bool:
-    """Whether all that was said before a mark is written.
-
-    Args:
-        mark_s: When it was set.
-        event: The newest; None when nothing happened but time.
-        n_silent: For how many ticks nothing was being said: in the first one the last sentence
-            may still be on its way here.
-    """
-    return n_silent > 1 or (isinstance(event, Final) and mark_s <= event.end_s)
 
 
 def _called(source: Source, article: str = "the ") -> str:
     """What a source is called: "default", as ALSA says it, tells nobody what it is."""
     return f"{article}microphone" if source.name == "default" else source.name
+
+
+class _Marks:
+    """Marks that were set and wait until all that was said before them is written.
+
+    So a mark stands before the sentence in which it was set.
+    """
+
+    def __init__(self, write: Callable[[float], object]) -> None:
+        self._write = write
+        self._waiting: deque[float] = deque()  # when each was set, in seconds
+        self._last_s = -MARKS_APART_S
+        self._n_silent = 0  # ticks
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether one was set and is not written."""
+        return bool(self._waiting)
+
+    def set(self, at_s: float) -> None:
+        """Set one, unless there is one for the same second."""
+        if at_s - self._last_s >= MARKS_APART_S:
+            self._waiting.append(at_s)
+            self._last_s = at_s
+
+    def write_due(self, event: Event | None, *, is_silent: bool) -> None:
+        """Write those whose turn it is.
+
+        Args:
+            event: The newest; None when nothing happened but a tick's time.
+            is_silent: Whether nothing is being said. In the first tick of silence the last
+                sentence may still be on its way here.
+        """
+        self._n_silent = self._n_silent + 1 if event is None and is_silent else 0
+        until_s = event.end_s if isinstance(event, Final) else -math.inf
+        until_s = math.inf if self._n_silent > 1 else until_s
+        while self._waiting and self._waiting[0] <= until_s:
+            self._write(self._waiting.popleft())
+
+    def write_all(self) -> None:
+        """Write what waits: nothing more is said."""
+        while self._waiting:
+            self._write(self._waiting.popleft())
 
 
 class _View:

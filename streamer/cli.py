@@ -77,24 +77,13 @@ def entry() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
-    argv = list(sys.argv[1:] if arguments is None else arguments)
-    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
-        argv.insert(0, "captions")
-    top = parser()
-    damage: ConfigurationError | None = None
-    if not argv[0].startswith("-"):
-        _refuse_unless_command(top, argv[0])
     try:
-        settings = configuration.apply(top, os.environ)
+        options = _options(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except ConfigurationError as error:
-        if {"-h", "--help", "--version"} & set(argv):  # These need no configuration.
-            top.parse_args(argv)
-        if argv[0] != "doctor":
-            _complain(error, verbose=False)
-            return WRONG_USAGE
-        settings, damage = [], error
-    options = top.parse_args(argv)
-    options.settings, options.damage = settings, damage
+        _complain(error, verbose=False)
+        return WRONG_USAGE
     if options.verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
     logging.getLogger("streamer").handlers = [_Warnings(logging.WARNING)]
@@ -113,6 +102,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StreamerError, OSError) as error:
         _complain(error, options.verbose)
         return FAILED
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    """What the command line says, and where it says nothing, the configuration.
+
+    Raises:
+        ConfigurationError: It is damaged, and the command is not the one that says what is wrong.
+    """
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
+        argv.insert(0, "captions")
+    top = parser()
+    damage: ConfigurationError | None = None
+    if not argv[0].startswith("-"):
+        _refuse_unless_command(top, argv[0])
+    try:
+        settings = configuration.apply(top, os.environ)
+    except ConfigurationError as error:
+        if {"-h", "--help", "--version"} & set(argv):  # These need no configuration.
+            top.parse_args(argv)
+        if argv[0] != "doctor":
+            raise
+        settings, damage = [], error
+    options = top.parse_args(argv)
+    options.settings, options.damage = settings, damage
+    return options
 
 
 def _refuse_unless_command(top: argparse.ArgumentParser, name: str) -> None:

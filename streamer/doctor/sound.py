@@ -14,7 +14,7 @@ from streamer.doctor.finding import OK, PROBLEM, WARNING, Finding
 from streamer.errors import AudioError, DeviceError
 from streamer.outputs import say
 from streamer.sources import Block
-from streamer.sources.devices import INSTALL_PORTAUDIO, find_device, input_devices_in_time
+from streamer.sources.devices import INSTALL_PORTAUDIO, choose_device, input_devices_in_time
 from streamer.sources.microphone import Microphone
 from streamer.vad import Vad
 
@@ -32,7 +32,7 @@ def microphone(options: argparse.Namespace) -> Iterator[Finding]:
         return
     if options.device is not None:
         try:
-            find_device(options.device)
+            choose_device(options.device, devices)
         except DeviceError as error:
             yield Finding("microphone", PROBLEM, str(error), "streamer devices")
             return

@@ -13,6 +13,7 @@ import importlib.util
 import queue
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -99,12 +100,20 @@ def input_devices_in_time() -> list[Device]:
 
 
 def find_device(wanted: int | str | None) -> Device:
+    """Choose a device of those that there are now; see `choose_device`.
+
+    Raises:
+        DeviceError: There is no such device, or there are several.
+    """
+    return choose_device(wanted, input_devices())
+
+
+def choose_device(wanted: int | str | None, devices: Sequence[Device]) -> Device:
     """Choose a device: the default one, or by its index, or by part of its name in any case.
 
     Raises:
         DeviceError: There is no such device, or there are several.
     """
-    devices = input_devices()
     known = "; ".join(f"{device.index} {device.name}" for device in devices)
     if wanted is None:
         return next((device for device in devices if device.is_default), devices[0])
