@@ -398,7 +398,8 @@ class Transcriber:
                     listener.skip(len(samples), "the model does not keep up")
                 else:
                     listener.push(samples)
-            self._changed.notify_all()
+            if listener.pending:  # While nobody speaks, nobody is woken up.
+                self._changed.notify_all()
 
     def _change_device(self, change: DeviceChange) -> None:
         with self._changed:
