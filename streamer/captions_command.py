@@ -104,13 +104,14 @@ class _Marks:
         """
         self._n_silent = self._n_silent + 1 if event is None and is_silent else 0
         until_s = event.end_s if isinstance(event, Final) else -math.inf
-        until_s = math.inf if self._n_silent > 1 else until_s
-        while self._waiting and self._waiting[0] <= until_s:
-            self._write(self._waiting.popleft())
+        self._write_until(math.inf if self._n_silent > 1 else until_s)
 
     def write_all(self) -> None:
         """Write what waits: nothing more is said."""
-        while self._waiting:
+        self._write_until(math.inf)
+
+    def _write_until(self, until_s: float) -> None:
+        while self._waiting and self._waiting[0] <= until_s:
             self._write(self._waiting.popleft())
 
 

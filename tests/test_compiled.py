@@ -31,9 +31,9 @@ class Network:
         return tf.concat(columns, axis=-1), valid // HOP
 
 
-def compiled(*, jit_compile: bool = True) -> tuple[CompiledModel, Network]:
+def compiled() -> tuple[CompiledModel, Network]:
     network = Network()
-    return CompiledModel(network, BUCKETS, jit_compile=jit_compile), network
+    return CompiledModel(network, BUCKETS), network
 
 
 def given(model: CompiledModel, n_samples: int) -> int:

@@ -64,7 +64,8 @@ def model_findings(name: str) -> Iterator[Finding]:
         ready_s: list[float] = []  # after each step
 
         def keep_going(n_done: int, _: int) -> bool:
-            ready_s.extend([time.perf_counter() - began_s] * (n_done > 0))
+            if n_done:
+                ready_s.append(time.perf_counter() - began_s)
             return True
 
         model.warm_up(keep_going)

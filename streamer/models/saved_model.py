@@ -158,14 +158,13 @@ class UnmaskedSavedModel:
             short, long = self._n_frames(SHORT), self._n_frames(LONG)
             self.hop = _hop(short, long, signature.folder)
             self.receptive_field = max(LONG - (long - 1) * self.hop, 1)
-            self.shortest: int | None = self.receptive_field
             shape = "takes no valid length"
         else:
             n_frames = output.shape[1] or self._n_frames(self.length)
             self.hop = self.length // n_frames
             self.receptive_field = self.length - (n_frames - 1) * self.hop
-            self.shortest = None
             shape = f"always computes {to_seconds(self.length):g} s of sound, however short it is"
+        self.shortest = None if self.length else self.receptive_field
         self.caveat = (
             f"{name} {shape}; what is shorter is padded, and the padding is heard as silence, "
             "which costs accuracy."

@@ -131,13 +131,14 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         x = self._features(waveforms, valid)
         turn = rotation(tf.shape(x)[1])
         is_valid = tf.sequence_mask(n_frames, tf.shape(x)[1])[:, tf.newaxis, tf.newaxis, :]
-        for layer in SHARED:
-            x = _layer(x, under(layer, OF_A_LAYER, self._array), is_valid, turn)
-        text = letters = x
-        for layer in WRITING:
-            text = _layer(text, under(layer, OF_A_LAYER, self._array), is_valid, turn)
-        for layer in HEARING:
-            letters = _layer(letters, under(layer, OF_A_LAYER, self._array), is_valid, turn)
+
+        def through(layers: Sequence[str], x: tf.Tensor) -> tf.Tensor:
+            for layer in layers:
+                x = _layer(x, under(layer, OF_A_LAYER, self._array), is_valid, turn)
+            return x
+
+        shared = through(SHARED, x)
+        text, letters = through(WRITING, shared), through(HEARING, shared)
         states = zero_beyond(layer_norm(text, self._array("writing/final_norm")), n_frames)
         x = zero_beyond(layer_norm(letters, self._array("final_norm")), n_frames)
         for block in range(N_HEAD_BLOCKS):

@@ -81,8 +81,6 @@ class TwoPassModel(CompiledModel):
         return log_probs, n_frames, tf.pad(memory, [[0, 0], [0, 0], [0, n_missing], [0, 0]])
 
     def _compile(self, batch_size: int, bucket: int) -> Callable[..., tuple[tf.Tensor, ...]]:
-        if self._decoder is not None:
-            return super()._compile(batch_size, bucket)
         # At the same time: not all of it takes both of two cores.
         with ThreadPoolExecutor(max_workers=1) as other:
             decoder = other.submit(self._compiled_decoder)
