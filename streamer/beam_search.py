@@ -65,9 +65,25 @@ class _Text:
 class BeamSearch:
     """Finds the likeliest text. Holds no state between searches."""
 
-    def __init__(self, labels: Labels, language: LanguageModel) -> None:
-        """Search among the texts that these labels can write."""
+    def __init__(
+        self,
+        labels: Labels,
+        language: LanguageModel,
+        *,
+        width: int = WIDTH,
+        least: float = LEAST,
+    ) -> None:
+        """Search among the texts that these labels can write.
+
+        Args:
+            labels: What the columns of the log-probabilities stand for.
+            language: Which texts are likely.
+            width: How many hypotheses go on from a frame to the next.
+            least: Labels with a lower log-probability in a frame are not tried there.
+        """
         self._language = language
+        self._width = width
+        self._least = least
         self._blank = labels.blank
         self._word_boundary = labels.word_boundary
         self._letters = {
@@ -88,7 +104,7 @@ class BeamSearch:
         for row in log_probs:
             tried = [
                 (label, float(row[label]))
-                for label in np.flatnonzero(self._usable & (row > LEAST)).tolist()
+                for label in np.flatnonzero(self._usable & (row > self._least)).tolist()
             ]
             beam = self._pruned(self._extended(beam, tried)) or beam
         totals: dict[_Text, float] = {}
@@ -128,7 +144,7 @@ class BeamSearch:
         ranked = sorted(
             ((_sum(a, b) + text.score, text, a, b) for text, (a, b) in found.items()),
             key=lambda entry: -entry[0],
-        )[:WIDTH]
+        )[: self._width]
         return [(text, a, b) for score, text, a, b in ranked if score > ranked[0][0] - BEHIND]
 
     def _child(self, text: _Text, label: int) -> _Text:
@@ -157,14 +173,16 @@ class BeamSearch:
         return text.complete + WEIGHT * log_prob + PER_WORD
 
 
-def search_for(labels: Labels) -> BeamSearch | None:
+def search_for(labels: Labels, *, width: int = WIDTH, least: float = LEAST) -> BeamSearch | None:
     """The search for a model's labels; None if they are not the letters of English and a boundary.
 
     A model of another language may have these very letters: who uses it says so.
     """
     boundary = labels.symbols[labels.word_boundary]
     written = [s for i, s in enumerate(labels.symbols) if i not in labels.silent and s != boundary]
-    return BeamSearch(labels, english()) if sorted(map(str.upper, written)) == _ALL else None
+    if sorted(map(str.upper, written)) != _ALL:
+        return None
+    return BeamSearch(labels, english(), width=width, least=least)
 
 
 def _sum(a: float, b: float) -> float:

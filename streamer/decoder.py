@@ -241,16 +241,6 @@ def _greedy(log_probs: LogProbs) -> list[Run]:
     return list(zip(best[starts].tolist(), starts.tolist(), stops.tolist(), strict=True))
 
 
-def greedy_text(log_probs: LogProbs, labels: Labels) -> str:
-    """What the best labels write, with a space between words."""
-    symbols = [
-        " " if label == labels.word_boundary else labels.symbols[label]
-        for label, _, _ in (_greedy(log_probs) if len(log_probs) else ())
-        if label not in labels.silent
-    ]
-    return "".join(symbols)
-
-
 def spoken(words: Sequence[DecodedWord], gate: NoiseGate) -> list[DecodedWord]:
     """The words that somebody said, without those that a model hears in noise.
 

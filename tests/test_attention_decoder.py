@@ -10,9 +10,17 @@ import pytest
 import tensorflow as tf
 
 from streamer import models
-from streamer.models.attention_decoder import BEGIN, BLOCK, END, AttentionDecoder, most_tokens
+from streamer.models.attention_decoder import (
+    BEGIN,
+    BLOCK,
+    END,
+    AttentionDecoder,
+    draft,
+    most_tokens,
+)
 from streamer.models.compiled import CompiledModel
 from streamer.models.starter import Starter, n_frames_of
+from streamer.models.two_pass import TwoPassModel
 
 WAVES = np.load(Path(__file__).parent / "data" / "starter_reference.npz")
 # By ONNX Runtime, with the graphs of the wheel that the weights come from, greedily. Marks at the
@@ -181,3 +189,36 @@ def test_xla_compiles_the_decoder_and_not_the_encoder_unless_it_is_told(
     assert (model.hear(WAVES["wave_fox"]).text or "").startswith(WRITTEN["fox"])
     assert is_compiled == {"encoder": encoder, "decoder": decoder}
     assert len(model.buckets) == (5 if jit_compile else 31)
+
+
+@pytest.mark.parametrize(
+    ("heard", "written", "expected"),
+    [
+        ("THE DOLL LIGHT", "", "The doll light."),
+        ("THE DOLL LIGHT FELL MORE", "The dull, light fell.", "The dull, light fell more."),
+        ("DOLL LIGHT FELL UPON", "Rather dull light fell up.", "Dull light fell up."),
+        ("OH THE DULL LIGHT FELL UPON IT", "A dull light fell up.", "Oh A dull light fell up it."),
+        ("AND FAT MUTTON TO", "Peas and fat, mutton pieces to be.", "And fat, mutton pieces to."),
+        ("STOP IT NOW", "The dull light fell.", "Stop it now."),
+        ("IT'S", "It's, it's", "It's."),
+        ("", "The dull light fell.", "."),
+    ],
+)
+def test_a_draft_is_what_was_written_where_it_was_heard_again(
+    heard: str, written: str, expected: str
+) -> None:
+    assert draft(heard, written) == expected
+
+
+def test_what_was_written_is_guessed_again(
+    starter: TwoPassModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guessed: list[str] = []
+    decoder = starter._starter.decoder
+    monkeypatch.setattr(decoder, "guess", lambda text: guessed.append(text) or [])
+    starter.hear(WAVES["wave_yes"])
+    first = starter.hear(WAVES["wave_window"])
+    again = starter.hear(WAVES["wave_window"])
+    assert first.text == again.text
+    assert first.text is not None
+    assert guessed[-1].rstrip(".") == first.text.rstrip(".,") != guessed[-2].rstrip(".")

@@ -2,7 +2,7 @@
 
 There is one scale for a whole matrix, as Moonshine has it, or one for each output, whichever loses
 less: what comes from Moonshine's eight bits is the same again. Vectors stay as they are, in half
-precision. `streamer.models.starter.unpacked` reads it, too.
+precision. `streamer.models.starter` reads it, too.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ not; it does not know when a word was said, which CTC does.
 
 It writes greedily, and several tokens at a time where they can be guessed: what it wrote of the
 same utterance a quarter of a second ago is almost what it will write now, and CTC has heard most
-words, too. What followed the last token there is read with it, in one block, and kept as far as it
-is what would be written anyway (speculative decoding, Leviathan et al. 2023,
+words, too (`draft`). What followed the last token there is read with it, in one block, and kept as
+far as it is what would be written anyway (speculative decoding, Leviathan et al. 2023,
 https://arxiv.org/abs/2211.17192). So guesses decide how long it takes, and nothing else.
 """
 
@@ -21,6 +21,7 @@ from itertools import pairwise
 
 import numpy as np
 import tensorflow as tf
+from rapidfuzz.distance import Levenshtein
 
 from streamer.config import SAMPLE_RATE
 from streamer.models.transformer import attention, layer_norm, rotate, rotation, split_heads, under
@@ -129,8 +130,8 @@ class AttentionDecoder:
         Args:
             memory: Keys and values of what was heard, float32 [1, 2 * layer, frame, channel].
             n_frames: How many of the frames count, int32 [1].
-            guess: Tokens in an order in which they may be written, int32 [token], with `BEGIN`
-                where a text begins; `END` where there are none.
+            guess: `BEGIN` and tokens in the order in which they may be written, int32 [token];
+                `END` where there are none.
             n_most: How many tokens are written at most, int32; no more than there is room for.
             room: For how many there is room.
 
@@ -141,6 +142,8 @@ class AttentionDecoder:
         w = self._weights
         length = room + 1 + BLOCK
         guess = tf.concat([guess, tf.fill([BLOCK], END)], axis=0)
+        # What was not guessed is followed by the guess's last token, at the latest: a full stop.
+        before_end = tf.maximum(tf.argmax(guess == END, output_type=tf.int32) - 2, 0)
         heard = [split_heads(memory[:, i]) for i in range(2 * N_LAYERS)]
         is_heard = tf.sequence_mask(n_frames, memory.shape[2])[:, tf.newaxis, tf.newaxis, :]
         cosine, sine = rotation(length)
@@ -160,7 +163,8 @@ class AttentionDecoder:
             """Read the token at `at`, which is certain, and what follows it in the guess."""
             last = tf.gather(written, at)
             # A mark that was not guessed stands between two words that were.
-            place = _nearest(guess == last, place - tf.gather(self._is_mark, last))
+            place = tf.minimum(place - tf.gather(self._is_mark, last), before_end)
+            place = _nearest(guess == last, place)
             # Not a slice: what its beginning is computed from would have to be known to XLA.
             follows = tf.gather(guess, place + tf.range(1, BLOCK))
             read = tf.concat([[last], follows], axis=0)
@@ -175,7 +179,8 @@ class AttentionDecoder:
                     x, weights, past[pair], heard[pair], at, turn, is_before, is_heard
                 )
             x = layer_norm(x, w("decoder_norm"))[0]
-            logits = tf.matmul(x, w("tokens"), transpose_b=True)
+            # In this order, what is large is read as it lies: a tenth of the whole block's time.
+            logits = tf.transpose(tf.matmul(w("tokens"), x, transpose_b=True))
             chosen = self._choose(logits)
             log_prob = tf.gather(logits, chosen, batch_dims=1) - tf.reduce_logsumexp(logits, axis=1)
             # A guess is right if it is what was chosen before it, and so are all guesses before it.
@@ -211,6 +216,41 @@ class AttentionDecoder:
         best = tf.argmax(logits, axis=-1, output_type=tf.int32)
         may = tf.argmax(logits + self._penalty, axis=-1, output_type=tf.int32)
         return tf.where(best == END, END, may)
+
+
+def draft(heard: str, written: str) -> str:
+    """Guess what will be written, from what CTC has heard and what was written a moment ago.
+
+    What was written is believed, with its case and marks, but not that it reaches beyond what was
+    heard. What was heard is believed where nothing was written for it: at the ends.
+
+    Args:
+        heard: Words of this sound.
+        written: The text of a beginning of it, or of anything else.
+    """
+    new, old = heard.lower().split(), written.rstrip(".,?!").split()
+    said = [re.sub("[^a-z']", "", word.lower()) for word in old]
+    same = Levenshtein.editops(said, new).as_matching_blocks()  # ends with an empty one
+    if 2 * sum(block.size for block in same) < min(len(new), len(old)):
+        return _with_full_stop(new)
+    words: list[str] = []
+    i = j = 0
+    for block in same:
+        were, are = old[i : block.a], new[j : block.b]
+        if i == 0:
+            words += are[: max(0, len(are) - len(were))] + were[max(0, len(were) - len(are)) :]
+        elif block.a == len(old):
+            words += were[: len(are)] + are[len(were) :]
+        else:
+            words += were
+        i, j = block.a + block.size, block.b + block.size
+        words += old[block.a : i]
+    return _with_full_stop(words)
+
+
+def _with_full_stop(words: Sequence[str]) -> str:
+    text = " ".join(words).rstrip(".,?!")
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 @tf.function(autograph=False)  # type: ignore[untyped-decorator]  # traced once, not six times
@@ -259,8 +299,7 @@ def _nearest(is_one: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     distance = tf.abs(tf.range(is_one.shape[0]) - place)
     distance = tf.where(is_one, distance, is_one.shape[0])
     nearest = tf.argmin(distance, output_type=tf.int32)
-    nearest = tf.where(tf.reduce_any(is_one), nearest, place)
-    return tf.minimum(nearest, is_one.shape[0] - BLOCK)  # a whole block follows
+    return tf.where(tf.reduce_any(is_one), nearest, place)
 
 
 def _replaced(x: tf.Tensor, new: tf.Tensor, at: tf.Tensor, axis: int) -> tf.Tensor:

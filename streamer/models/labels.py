@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from streamer.errors import ModelError
@@ -54,6 +54,14 @@ class Labels:
             )
         special = {i for i, s in enumerate(symbols) if len(s) > 2 and s[0] + s[-1] in ("<>", "[]")}
         return cls(tuple(symbols), blank, boundary, frozenset(special | {blank}))
+
+    def text(self, labels: Iterable[int]) -> str:
+        """What labels write one after another, with a space between words."""
+        return "".join(
+            " " if label == self.word_boundary else self.symbols[label]
+            for label in labels
+            if label not in self.silent
+        )
 
 
 # https://huggingface.co/facebook/wav2vec2-base-960h/blob/main/vocab.json

@@ -14,6 +14,7 @@ from the rest: padding changes no valid frame, whatever it contains.
 from __future__ import annotations
 
 import zipfile
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
@@ -33,6 +34,7 @@ from streamer.models.transformer import (
     rotation,
     split_heads,
     under,
+    with_pairs_apart,
 )
 
 # The three strided convolutions, as (taps, stride). One frame for 64 * 3 * 2 = 384 samples.
@@ -47,6 +49,9 @@ OF_A_LAYER = (
     *("attention_norm", "query", "key", "value", "output"),
     *("ffn_norm", "ffn_in", "ffn_in_bias", "ffn_out", "ffn_out_bias"),
 )
+# The weights of what `rotate` turns; the decoder's `cross_query` and `cross_key` are not turned.
+TURNED = ("/query", "/key", "/self_query", "/self_key")
+TOKENS = "token_texts"  # what the decoder's tokens write, UTF-8, a line each
 WIDTH = 288  # channels of every layer
 
 
@@ -65,18 +70,21 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     jit_compile = False
     shortest = receptive_field
 
-    def __init__(self, weights: Mapping[str, np.ndarray], tokens: Sequence[str] = ()) -> None:
+    def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
         """Take the weights.
 
         Args:
             weights: Named and shaped as in `starter_weights/weights.npz`, and for the decoder also
-                as in `writing.npz`; packed in eight bits or not.
-            tokens: What the decoder's tokens write.
+                as in `writing.npz`; packed in eight bits or not. Each is read once, so that a lazy
+                mapping never holds them all.
         """
         super().__init__(name="starter")
         self._weights = {
-            name: tf.Variable(array, trainable=False) for name, array in unpacked(weights).items()
+            name: tf.Variable(_unpacked(name, weights), trainable=False)
+            for name in weights
+            if ":" not in name and name != TOKENS
         }
+        tokens = weights[TOKENS].tobytes().decode().split("\n")
         self.decoder = AttentionDecoder(self._array, tokens)
 
     @classmethod
@@ -87,13 +95,14 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             ModelError: A file is missing or cannot be read; the installation is damaged.
         """
         folder = resources.files("streamer.models") / "starter_weights"
-        weights: dict[str, np.ndarray] = {}
         try:
-            for name in ("weights.npz", "writing.npz"):
-                with (folder / name).open("rb") as file, np.load(file) as arrays:
-                    weights |= {name: arrays[name] for name in arrays.files}
-            tokens = weights.pop("token_texts").tobytes().decode().split("\n")
-            return cls(weights, tokens)
+            with (
+                (folder / "weights.npz").open("rb") as hearing_file,
+                (folder / "writing.npz").open("rb") as writing_file,
+                np.load(hearing_file) as hearing,
+                np.load(writing_file) as writing,
+            ):
+                return cls(ChainMap(hearing, writing))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ModelError(
                 f"The weights of the model in the package cannot be read ({error}). "
@@ -219,12 +228,13 @@ def _n_frames(n: tf.Tensor | int, convolutions: Sequence[tuple[int, int]]) -> tf
     return n
 
 
-def unpacked(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights in float32: those in eight bits are `(NAME - NAME:zero) * NAME:scale`."""
-    found = {}
-    for name, array in packed.items():
-        if ":" not in name:
-            found[name] = array.astype(np.float32)
-            if f"{name}:scale" in packed:
-                found[name] = (found[name] - packed[f"{name}:zero"]) * packed[f"{name}:scale"]
-    return found
+def _unpacked(name: str, packed: Mapping[str, np.ndarray]) -> np.ndarray:
+    """An array in float32, as the network takes it.
+
+    In eight bits it is `(NAME - NAME:zero) * NAME:scale`.
+    """
+    array = packed[name].astype(np.float32)
+    if f"{name}:scale" in packed:
+        array -= packed[f"{name}:zero"]
+        array *= packed[f"{name}:scale"]
+    return with_pairs_apart(array) if name.endswith(TURNED) else array

@@ -11,19 +11,25 @@ import numpy as np
 import tensorflow as tf
 
 from streamer.audio import Samples
+from streamer.beam_search import BeamSearch
 from streamer.config import NoiseGate
-from streamer.decoder import Heard, greedy_text
-from streamer.models.attention_decoder import BEGIN, END, N_LAYERS, most_tokens
+from streamer.decoder import Heard
+from streamer.language_model import english
+from streamer.models.attention_decoder import BEGIN, END, N_LAYERS, draft, most_tokens
 from streamer.models.compiled import CompiledModel
 from streamer.models.starter import WIDTH, Starter, n_frames_of
 from streamer.padding import pad
+
+# Of the search for a draft, which is to be quick. (Measured on test-clean: it takes a thousandth of
+# the sound's time and leaves a quarter fewer blocks to the decoder than the likeliest letters do.)
+DRAFT_WIDTH, DRAFT_LEAST = 8, -5.0
 
 
 class TwoPassModel(CompiledModel):
     """Hears letters, and writes text.
 
-    The decoder's guesses are what it wrote last and what CTC has heard. Calls with growing parts of
-    an utterance are the quicker for the first; after any other call it is wrong, and costs nothing.
+    The decoder's guesses are drawn from what CTC has heard and what was written last. Calls with
+    growing parts of an utterance are the quicker for the latter.
     """
 
     # A decoder that knows words takes the beginning of one for a whole. (Measured on read speech,
@@ -47,7 +53,8 @@ class TwoPassModel(CompiledModel):
         self._decoder: Callable[..., tuple[tf.Tensor, ...]] | None = None
         self._decoder_lock = Lock()
         self._room = most_tokens(self.longest)
-        self._guess: list[int] = []
+        self._search = BeamSearch(model.labels, english(), width=DRAFT_WIDTH, least=DRAFT_LEAST)
+        self._written = ""
 
     def hear(self, utterance: Samples) -> Heard:
         """Run both passes on raw samples, shape [n_samples], n_samples <= longest."""
@@ -58,20 +65,20 @@ class TwoPassModel(CompiledModel):
             tf.constant(pad(utterance, bucket)), tf.constant([len(utterance)], tf.int32)
         )
         found = log_probs.numpy()[0, : int(n_frames[0])]
-        letters = greedy_text(found, self.labels)
-        if not letters.strip():
+        if not self.labels.text(found.argmax(axis=1).tolist()).strip():
             return Heard(found, "")
         decoder = self._starter.decoder
-        from_letters = decoder.guess(letters.lower().capitalize())
-        guessed = [BEGIN, *self._guess, BEGIN, *from_letters][: 2 * self._room]
-        guess = np.full(2 * self._room, END, np.int32)
+        drafted = draft(self.labels.text(self._search.best(found)), self._written)
+        guessed = [BEGIN, *decoder.guess(drafted)][: self._room]
+        guess = np.full(self._room, END, np.int32)
         guess[: len(guessed)] = guessed
-        tokens, token_log_probs, n_tokens = self._compiled_decoder()(
+        found_tokens, token_log_probs, n_tokens = self._compiled_decoder()(
             memory, n_frames, tf.constant(guess), tf.constant(most_tokens(len(utterance)))
         )
-        self._guess = tokens.numpy()[: int(n_tokens)].tolist()
-        sure = decoder.confidences(self._guess, token_log_probs.numpy()[: int(n_tokens)].tolist())
-        return Heard(found, decoder.text(self._guess), sure)
+        tokens = found_tokens.numpy()[: int(n_tokens)].tolist()
+        sure = decoder.confidences(tokens, token_log_probs.numpy()[: int(n_tokens)].tolist())
+        self._written = decoder.text(tokens)
+        return Heard(found, self._written, sure)
 
     def _network(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, ...]:
         log_probs, n_frames, states = self._starter.hear(waveforms, valid)
@@ -94,7 +101,7 @@ class TwoPassModel(CompiledModel):
                 examples = (
                     tf.zeros([1, 2 * N_LAYERS, n_frames_of(self.longest), WIDTH]),
                     tf.constant([1], tf.int32),
-                    tf.fill([2 * self._room], END),
+                    tf.fill([self._room], END),
                     tf.constant(1),  # Not as much as there is room for: it is written at once.
                 )
                 self._decoder = self._compile_for(

@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from streamer.models.labels import Labels
 from streamer.models.masking import centred_over_time, normalise, zero_beyond
+from streamer.models.transformer import gelu
 from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 NORMALISATION_EPSILON = 1e-7  # transformers, Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
@@ -140,7 +141,7 @@ class Wav2Vec2:
                     x = x + self._weights[f"{layer}/conv/bias"]
                 if config.conv_layer_norm:
                     x = self._layer_norm(f"{layer}/layer_norm", x, CONV_NORM_EPSILON)
-            x = _gelu(x)
+            x = gelu(x)
         return x
 
     def _group_norm(self, x: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -203,7 +204,7 @@ class Wav2Vec2:
         before, after = kernel // 2, (kernel - 1) // 2
         x = tf.pad(x, [[0, 0], [before, after], [0, 0]])
         x = self._convolution(conv, x, 1)
-        return _gelu(x + self._weights[f"{conv}/bias"])
+        return gelu(x + self._weights[f"{conv}/bias"])
 
     def encoder_layer(self, i: int, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
         """Layer `i` of the transformer, [batch, frame, hidden] -> the same."""
@@ -237,7 +238,7 @@ class Wav2Vec2:
         return tf.transpose(tf.reshape(x, [shape[0], shape[1], n_heads, size]), [0, 2, 1, 3])
 
     def _feed_forward(self, layer: str, x: tf.Tensor) -> tf.Tensor:
-        x = _gelu(self._dense(f"{layer}/feed_forward/intermediate_dense", x))
+        x = gelu(self._dense(f"{layer}/feed_forward/intermediate_dense", x))
         return self._dense(f"{layer}/feed_forward/output_dense", x)
 
     def _dense(self, name: str, x: tf.Tensor) -> tf.Tensor:
@@ -272,11 +273,3 @@ def fold_weight_norm(g: npt.NDArray[Any], v: npt.NDArray[Any]) -> npt.NDArray[np
     length = np.sqrt(np.sum(np.square(wide), axis=(1, 2), keepdims=True))
     folded: npt.NDArray[np.float32] = (wide * (g / length)).astype(np.float32)
     return folded
-
-
-def _gelu(x: tf.Tensor) -> tf.Tensor:
-    """Multiply x by the normal distribution function of x, as PyTorch computes it.
-
-    `tf.nn.gelu` takes `erfc` for it, of which XLA computes both branches, with an exponential.
-    """
-    return 0.5 * x * (1.0 + tf.math.erf(x * np.float32(0.5**0.5)))
