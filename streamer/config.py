@@ -88,7 +88,8 @@ class Settings:
         partial_interval_s: New sound between two partials. They come less often when the
             machine does not keep up.
         partial_window_s: What a partial decodes of a long utterance: when more was said, only
-            what follows the last stable word, and `context_s` before it.
+            what follows the last stable word, and `context_s` before it. Less where the model is
+            slow.
         context_s: Sound before what is decoded, for the model to hear where it is: before a
             partial's first new word, and before a cut.
         stable_agreement: A word becomes stable when so many successive hypotheses agree on it

