@@ -258,9 +258,10 @@ def _speech(preset: str = "captions") -> Parser:
     speech.add_argument(
         "--precision",
         choices=PRECISIONS,
-        default="float32",
-        help="bfloat16 takes half the memory, and less time where the processor has instructions "
-        "for it; for wav2vec 2.0 and HuBERT; default: float32",
+        default="auto",
+        help="bfloat16 takes less memory, and less time where the processor has instructions for "
+        "it; for starter, wav2vec 2.0 and HuBERT; default: auto, which is bfloat16 for starter on "
+        "such a processor, else float32",
     )
     speech.add_argument(
         "--preset",

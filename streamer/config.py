@@ -12,7 +12,7 @@ from typing import Any
 SAMPLE_RATE = 16_000  # Hz, the one rate inside: wav2vec 2.0 and WebRTC VAD both work at it.
 BEHIND_S, CAUGHT_UP_S = 1.0, 0.5  # A live model lags from the one on, until below the other.
 CHANGEABLE = ("end_silence_s", "trailing_pad_s", "partials")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16")
 # Speech that has not yet been long enough to be an utterance is forgotten after such a silence.
 CANDIDATE_SILENCE_S = 0.5
 
@@ -108,8 +108,9 @@ class Settings:
         language_model: Whether the words and pairs of words of English help to find the text, where
             the model writes English letters (`streamer.beam_search`).
         jit_compile: Whether XLA compiles the model; None leaves it to the model.
-        precision: `float32`, or `bfloat16` for wav2vec 2.0 and HuBERT: half the memory, and faster
-            on processors with instructions for it (AVX512_BF16, AMX), slower on all others.
+        precision: `float32`, or `bfloat16` for `starter`, wav2vec 2.0 and HuBERT: less memory, and
+            faster on processors with instructions for it (AVX512_BF16, AMX), slower on all others.
+            `auto` is bfloat16 for `starter` on such a processor, else float32.
     """
 
     vad_frame_ms: int = 20
@@ -140,7 +141,7 @@ class Settings:
     ring_s: float = 60.0
     language_model: bool = True
     jit_compile: bool | None = None
-    precision: str = "float32"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         def check(holds: bool, expected: str, found: object) -> None:

@@ -17,6 +17,11 @@ def instruction_sets() -> list[str]:
     return next((s.split(":")[1].split() for s in lines if s.startswith(("flags", "Features"))), [])
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether it has instructions for matrices in bfloat16, as far as the system tells."""
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(instruction_sets())
+
+
 def fingerprint() -> str:
     """The same for processors that run the same machine code, as far as the system tells."""
     facts = [platform.system(), platform.machine(), platform.processor(), *instruction_sets()]

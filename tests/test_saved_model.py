@@ -68,6 +68,11 @@ def test_its_settings_stand_beside_it(folder: Path, tmp_path: Path) -> None:
     assert model.labels.symbols == ("<pad>", "|", "a", "b")
 
 
+def test_a_precision_that_it_does_not_have_is_refused(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"for bfloat16, found .*, which computes in float32\."):
+        models.load(folder, precision="bfloat16")
+
+
 def test_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     network = export(tmp_path / "network", Loudness())
     with pytest.raises(ModelError, match=r"4 outputs but 32 labels.*labels\.json"):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from streamer import models
-from streamer.errors import ModelError
 from streamer.models.compiled import CompiledModel
 from streamer.models.starter import Starter
+from streamer.models.two_pass import TwoPassModel
 
 # Speech made with flite, and log-probabilities computed from the same weights by the program that
 # trained them.
@@ -18,8 +18,9 @@ LARGEST_DIFFERENCE = 2e-4  # of log-probabilities down to -35, in float32
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_log_probs_are_those_of_the_reference(starter: CompiledModel, name: str) -> None:
+def test_log_probs_are_those_of_the_reference(name: str) -> None:
     expected = REFERENCE[f"log_probs_{name}"]
+    starter = models.load("starter", precision="float32")
     found = starter.log_probs(REFERENCE[f"wave_{name}"])
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() < LARGEST_DIFFERENCE
@@ -63,6 +64,25 @@ def test_a_batch_is_computed_row_by_row(network: Starter) -> None:
         assert np.abs(found - REFERENCE[f"log_probs_{name}"]).max() < LARGEST_DIFFERENCE
 
 
-def test_a_precision_that_it_does_not_have_is_refused() -> None:
-    with pytest.raises(ModelError, match="found starter, which computes in float32"):
-        models.load("starter", precision="bfloat16")
+def test_bfloat16_is_close_in_less_memory(network: Starter) -> None:
+    half = Starter.from_package("bfloat16")
+    sizes = {name: array.dtype.size for name, array in half._weights.items()}
+    assert sizes["layer0/query"] == sizes["writing/layer5/ffn_in"] == sizes["head0/conv"] == 2
+    assert sizes["conv1"] == sizes["tokens"] == sizes["decoder0/self_query"] == 4
+    wave = REFERENCE["wave_fox"]
+    found, _ = half(wave[None], np.array([len(wave)], np.int32))
+    difference = np.abs(np.exp(found.numpy()[0]) - np.exp(REFERENCE["log_probs_fox"]))
+    assert 0 < difference.mean() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("can", "jit_compile", "expected"),
+    [(True, None, 2), (False, None, 4), (True, True, 4), (True, False, 2)],
+)
+def test_it_computes_in_what_the_processor_is_quick_with(
+    can: bool, jit_compile: bool | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "multiplies_bfloat16", lambda: can)
+    model = models.load("starter", jit_compile=jit_compile)
+    assert isinstance(model, TwoPassModel)
+    assert model._starter._weights["layer0/query"].dtype.size == expected

@@ -21,6 +21,7 @@ from streamer.errors import ModelError
 from streamer.models import compiled_code, store
 from streamer.models.catalogue import STARTER
 from streamer.models.unpacking import unpack
+from streamer.processor import multiplies_bfloat16
 
 if TYPE_CHECKING:
     from streamer.models.compiled import AcousticModel, CompiledModel
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 def load(
-    name: str | Path = "auto", *, jit_compile: bool | None = None, precision: str = "float32"
+    name: str | Path = "auto", *, jit_compile: bool | None = None, precision: str = "auto"
 ) -> CompiledModel:
     """Load a model by its name or path; nothing is compiled yet, and nothing is ever downloaded.
 
@@ -50,7 +51,9 @@ def load(
             the published wav2vec2-960h gives its weights to our own graph, unless its name has
             `@published` behind it; any other is run as it is.
         jit_compile: Whether XLA compiles it; None leaves it to the model.
-        precision: `float32`, or `bfloat16` for a wav2vec 2.0 or HuBERT in our own graph.
+        precision: `float32`, or `bfloat16` for `starter` and for a wav2vec 2.0 or HuBERT in our own
+            graph. `auto` is bfloat16 for `starter` where the processor has instructions for it, and
+            float32 for all others, whose words were not compared.
 
     Raises:
         ModelError: There is no such model on this machine, or it cannot be read.
@@ -59,13 +62,17 @@ def load(
     if plain_name == "auto":
         plain_name = store.default()
     if plain_name == STARTER:
-        if precision != "float32":
-            raise ModelError(_only_in_float32(precision, STARTER))
+        if precision == "auto":
+            is_quicker = multiplies_bfloat16() and not jit_compile  # XLA has no instructions for it
+            precision = "bfloat16" if is_quicker else "float32"
         import_tensorflow()
         from streamer.models.starter import Starter
         from streamer.models.two_pass import TwoPassModel
 
-        return TwoPassModel(Starter.from_package(), _buckets(), jit_compile=jit_compile)
+        starter = Starter.from_package(precision)
+        return TwoPassModel(starter, _buckets(), jit_compile=jit_compile)
+    if precision == "auto":
+        precision = "float32"
     found = store.find(plain_name)
     is_as_published = str(name).endswith(AS_PUBLISHED)
     model, buckets = _read(found.path, found.name, is_as_published, precision)
@@ -73,17 +80,13 @@ def load(
         from streamer.models.wav2vec2 import Wav2Vec2
 
         if not isinstance(model, Wav2Vec2):
-            raise ModelError(_only_in_float32(precision, model.name))
+            raise ModelError(
+                f"Expected `starter`, a wav2vec 2.0 or a HuBERT for {precision}, found "
+                f"{model.name}, which computes in float32."
+            )
     from streamer.models.compiled import CompiledModel
 
     return CompiledModel(model, buckets, jit_compile=jit_compile)
-
-
-def _only_in_float32(precision: str, name: str) -> str:
-    return (
-        f"Expected a wav2vec 2.0 or HuBERT for {precision}, found {name}, which computes in "
-        "float32."
-    )
 
 
 def _read(

@@ -20,6 +20,17 @@ def under(
     return {name: tf.convert_to_tensor(weights(prefix + name)) for name in names}
 
 
+def multiply(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """`x @ weights`, multiplied in the precision of the weights and summed in float32."""
+    return tf.cast(tf.matmul(tf.cast(x, weights.dtype), weights), tf.float32)
+
+
+def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int, padding: str = "VALID") -> tf.Tensor:
+    """Convolve [batch, frame, channel] with [tap, input, output], as `multiply` does."""
+    x = tf.cast(x, kernel.dtype)
+    return tf.cast(tf.nn.conv1d(x, kernel, stride, padding), tf.float32)
+
+
 def layer_norm(x: tf.Tensor, scale: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
     """Normalise the channels of [batch, frame, channel] to zero mean and unit variance."""
     mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
@@ -47,7 +58,7 @@ def attention(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tenso
     Returns:
         The answers, heads joined: [batch, query, channel].
     """
-    scores = tf.matmul(query, key, transpose_b=True) / (query.shape[-1] ** 0.5)
+    scores = tf.matmul(query * query.shape[-1] ** -0.5, key, transpose_b=True)
     # Finite, so that a row that may see nothing gives no NaN.
     scores = tf.where(mask, scores, -1e9)
     return join_heads(tf.nn.softmax(scores) @ value)

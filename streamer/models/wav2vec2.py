@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from streamer.models.labels import Labels
 from streamer.models.masking import centred_over_time, normalise, zero_beyond
-from streamer.models.transformer import gelu
+from streamer.models.transformer import convolve, gelu, multiply
 from streamer.models.wav2vec2_config import Wav2Vec2Config
 
 NORMALISATION_EPSILON = 1e-7  # transformers, Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
@@ -136,7 +136,7 @@ class Wav2Vec2:
                 kernel, bias = group_norm
                 x = self._windows(x) @ kernel + bias
             else:
-                x = self._convolution(f"{layer}/conv", x, stride)
+                x = convolve(x, self._weights[f"{layer}/conv/kernel"], stride)
                 if config.conv_bias:
                     x = x + self._weights[f"{layer}/conv/bias"]
                 if config.conv_layer_norm:
@@ -203,7 +203,7 @@ class Wav2Vec2:
         # PyTorch pads both sides by half the kernel and drops what an even one gives too much.
         before, after = kernel // 2, (kernel - 1) // 2
         x = tf.pad(x, [[0, 0], [before, after], [0, 0]])
-        x = self._convolution(conv, x, 1)
+        x = convolve(x, self._weights[f"{conv}/kernel"], 1)
         return gelu(x + self._weights[f"{conv}/bias"])
 
     def encoder_layer(self, i: int, x: tf.Tensor, n_frames: tf.Tensor) -> tf.Tensor:
@@ -242,13 +242,7 @@ class Wav2Vec2:
         return self._dense(f"{layer}/feed_forward/output_dense", x)
 
     def _dense(self, name: str, x: tf.Tensor) -> tf.Tensor:
-        kernel = self._weights[f"{name}/kernel"]
-        y = tf.cast(tf.matmul(tf.cast(x, kernel.dtype), kernel), tf.float32)
-        return y + self._weights[f"{name}/bias"]
-
-    def _convolution(self, name: str, x: tf.Tensor, stride: int) -> tf.Tensor:
-        kernel = self._weights[f"{name}/kernel"]
-        return tf.cast(tf.nn.conv1d(tf.cast(x, kernel.dtype), kernel, stride, "VALID"), tf.float32)
+        return multiply(x, self._weights[f"{name}/kernel"]) + self._weights[f"{name}/bias"]
 
     def _layer_norm(self, name: str, x: tf.Tensor, epsilon: float | None = None) -> tf.Tensor:
         epsilon = self.config.layer_norm_epsilon if epsilon is None else epsilon
