@@ -173,16 +173,14 @@ class BeamSearch:
         return text.complete + WEIGHT * log_prob + PER_WORD
 
 
-def search_for(labels: Labels, *, width: int = WIDTH, least: float = LEAST) -> BeamSearch | None:
+def search_for(labels: Labels) -> BeamSearch | None:
     """The search for a model's labels; None if they are not the letters of English and a boundary.
 
     A model of another language may have these very letters: who uses it says so.
     """
     boundary = labels.symbols[labels.word_boundary]
     written = [s for i, s in enumerate(labels.symbols) if i not in labels.silent and s != boundary]
-    if sorted(map(str.upper, written)) != _ALL:
-        return None
-    return BeamSearch(labels, english(), width=width, least=least)
+    return BeamSearch(labels, english()) if sorted(map(str.upper, written)) == _ALL else None
 
 
 def _sum(a: float, b: float) -> float:

@@ -110,7 +110,8 @@ class Settings:
         jit_compile: Whether XLA compiles the model; None leaves it to the model.
         precision: `float32`, or `bfloat16` for `starter`, wav2vec 2.0 and HuBERT: less memory, and
             faster on processors with instructions for it (AVX512_BF16, AMX), slower on all others.
-            `auto` is bfloat16 for `starter` on such a processor, else float32.
+            `auto` is bfloat16 for `starter` on such a processor, unless XLA is to compile its
+            encoder, else float32.
     """
 
     vad_frame_ms: int = 20

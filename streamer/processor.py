@@ -18,8 +18,8 @@ def instruction_sets() -> list[str]:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether it has instructions for matrices in bfloat16, as far as the system tells."""
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(instruction_sets())
+    """Whether it has instructions for bfloat16 that TensorFlow uses, as far as the system tells."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(instruction_sets())
 
 
 def fingerprint() -> str:

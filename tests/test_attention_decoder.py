@@ -15,10 +15,10 @@ from streamer.models.attention_decoder import (
     BLOCK,
     END,
     AttentionDecoder,
-    draft,
     most_tokens,
 )
 from streamer.models.compiled import CompiledModel
+from streamer.models.draft import draft
 from streamer.models.starter import Starter, n_frames_of
 from streamer.models.two_pass import TwoPassModel
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer import models
+from streamer import models, processor
 from streamer.models.compiled import CompiledModel
 from streamer.models.starter import Starter
 from streamer.models.two_pass import TwoPassModel
@@ -86,3 +86,19 @@ def test_it_computes_in_what_the_processor_is_quick_with(
     model = models.load("starter", jit_compile=jit_compile)
     assert isinstance(model, TwoPassModel)
     assert model._starter._weights["layer0/query"].dtype.size == expected
+
+
+def test_a_precision_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="auto, float32, bfloat16, found 'float16'"):
+        models.load("starter", precision="float16")
+
+
+@pytest.mark.parametrize(
+    ("has", "expected"),
+    [(["avx2", "avx512_bf16"], True), (["amx_bf16"], True), (["avx2", "bf16"], False), ([], False)],
+)
+def test_only_instructions_that_are_used_count(
+    has: list[str], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "instruction_sets", lambda: has)
+    assert processor.multiplies_bfloat16() == expected

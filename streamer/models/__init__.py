@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamer.config import to_samples
+from streamer.config import PRECISIONS, to_samples
 from streamer.errors import ModelError
 from streamer.models import compiled_code, store
 from streamer.models.catalogue import STARTER
@@ -52,12 +52,16 @@ def load(
             `@published` behind it; any other is run as it is.
         jit_compile: Whether XLA compiles it; None leaves it to the model.
         precision: `float32`, or `bfloat16` for `starter` and for a wav2vec 2.0 or HuBERT in our own
-            graph. `auto` is bfloat16 for `starter` where the processor has instructions for it, and
-            float32 for all others, whose words were not compared.
+            graph. `auto` is bfloat16 for `starter` where the processor has instructions for it,
+            unless XLA is to compile the encoder, and float32 for all others, whose words were not
+            compared.
 
     Raises:
         ModelError: There is no such model on this machine, or it cannot be read.
+        ValueError: There is no such precision.
     """
+    if precision not in PRECISIONS:
+        raise ValueError(f"Expected a precision of {', '.join(PRECISIONS)}, found {precision!r}.")
     plain_name = str(name).removesuffix(AS_PUBLISHED)
     if plain_name == "auto":
         plain_name = store.default()

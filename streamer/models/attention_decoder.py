@@ -7,9 +7,9 @@ not; it does not know when a word was said, which CTC does.
 
 It writes greedily, and several tokens at a time where they can be guessed: what it wrote of the
 same utterance a quarter of a second ago is almost what it will write now, and CTC has heard most
-words, too (`draft`). What followed the last token there is read with it, in one block, and kept as
-far as it is what would be written anyway (speculative decoding, Leviathan et al. 2023,
-https://arxiv.org/abs/2211.17192). So guesses decide how long it takes, and nothing else.
+words, too (`streamer.models.draft`). What followed the last token there is read with it, in one
+block, and kept as far as it is what would be written anyway (speculative decoding, Leviathan et al.
+2023, https://arxiv.org/abs/2211.17192). So guesses decide how long it takes, and nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from itertools import pairwise
 
 import numpy as np
 import tensorflow as tf
-from rapidfuzz.distance import Levenshtein
 
 from streamer.config import SAMPLE_RATE
 from streamer.models.transformer import attention, layer_norm, rotate, rotation, split_heads, under
@@ -216,41 +215,6 @@ class AttentionDecoder:
         best = tf.argmax(logits, axis=-1, output_type=tf.int32)
         may = tf.argmax(logits + self._penalty, axis=-1, output_type=tf.int32)
         return tf.where(best == END, END, may)
-
-
-def draft(heard: str, written: str) -> str:
-    """Guess what will be written, from what CTC has heard and what was written a moment ago.
-
-    What was written is believed, with its case and marks, but not that it reaches beyond what was
-    heard. What was heard is believed where nothing was written for it: at the ends.
-
-    Args:
-        heard: Words of this sound.
-        written: The text of a beginning of it, or of anything else.
-    """
-    new, old = heard.lower().split(), written.rstrip(".,?!").split()
-    said = [re.sub("[^a-z']", "", word.lower()) for word in old]
-    same = Levenshtein.editops(said, new).as_matching_blocks()  # ends with an empty one
-    if 2 * sum(block.size for block in same) < min(len(new), len(old)):
-        return _with_full_stop(new)
-    words: list[str] = []
-    i = j = 0
-    for block in same:
-        were, are = old[i : block.a], new[j : block.b]
-        if i == 0:
-            words += are[: max(0, len(are) - len(were))] + were[max(0, len(were) - len(are)) :]
-        elif block.a == len(old):
-            words += were[: len(are)] + are[len(were) :]
-        else:
-            words += were
-        i, j = block.a + block.size, block.b + block.size
-        words += old[block.a : i]
-    return _with_full_stop(words)
-
-
-def _with_full_stop(words: Sequence[str]) -> str:
-    text = " ".join(words).rstrip(".,?!")
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 @tf.function(autograph=False)  # type: ignore[untyped-decorator]  # traced once, not six times

@@ -21,7 +21,7 @@ def under(
 
 
 def multiply(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """`x @ weights`, multiplied in the precision of the weights and summed in float32."""
+    """`x @ weights` in the precision of the weights, but summed in float32, and float32 again."""
     return tf.cast(tf.matmul(tf.cast(x, weights.dtype), weights), tf.float32)
 
 

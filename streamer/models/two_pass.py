@@ -15,8 +15,9 @@ from streamer.beam_search import BeamSearch
 from streamer.config import NoiseGate
 from streamer.decoder import Heard
 from streamer.language_model import english
-from streamer.models.attention_decoder import BEGIN, END, N_LAYERS, draft, most_tokens
+from streamer.models.attention_decoder import BEGIN, END, N_LAYERS, most_tokens
 from streamer.models.compiled import CompiledModel
+from streamer.models.draft import draft
 from streamer.models.starter import WIDTH, Starter, n_frames_of
 from streamer.padding import pad
 
