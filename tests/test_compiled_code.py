@@ -68,6 +68,29 @@ def test_the_second_start_finds_what_the_first_has_compiled(cache: Path) -> None
     assert kept() == first
 
 
+def test_the_second_start_compiles_nothing_of_starter(cache: Path) -> None:
+    warm_up = "from streamer import models; models.load('starter').warm_up()"
+    found = []
+    for _ in range(2):
+        subprocess.run(
+            [sys.executable, "-c", warm_up], capture_output=True, timeout=120, check=True
+        )
+        found.append(kept())
+    assert found[0] == found[1] != {}
+
+
+def test_the_oldest_files_are_thrown_away(cache: Path) -> None:
+    run()
+    (newest,) = kept()
+    for age_s in range(1, 2 * compiled_code.MOST_FILES):
+        file = newest.with_name(f"{age_s}.pb")
+        file.write_bytes(b"")
+        os.utime(file, (newest.stat().st_mtime - age_s,) * 2)
+    run()
+    expected = {f"{age_s}.pb" for age_s in range(1, compiled_code.MOST_FILES)}
+    assert {file.name for file in kept()} == {newest.name, *expected}
+
+
 @pytest.mark.parametrize("damage", [b"", b"\x80garbage" * 500, None])
 def test_a_damaged_file_is_compiled_anew(cache: Path, damage: bytes | None) -> None:
     run()

@@ -20,6 +20,7 @@ import platformdirs
 from streamer.processor import fingerprint
 
 FLAGS = "TF_XLA_FLAGS"  # TensorFlow reads it when it first compiles
+MOST_FILES = 32  # of 2 to 10 MB; a program that traces other functions first needs its own
 LEAST_FREE_BYTES = 200e6  # Where the disk is full, keeping would fail, and compiling with it.
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def folder() -> Path:
 
 
 def keep() -> None:
-    """Have TensorFlow keep what it compiles, and throw away what other versions have kept.
+    """Have TensorFlow keep what it compiles; throw away the oldest, and what other versions kept.
 
     Not where TensorFlow has been imported before, or its flags say where to keep it: then that is
     the business of the program that did so. Nor where nothing can be kept.
@@ -49,6 +50,9 @@ def keep() -> None:
         for other in kept.parent.iterdir():
             if other != kept:
                 shutil.rmtree(other, ignore_errors=True)
+        newest_first = sorted(kept.glob("*.pb"), key=lambda file: -file.stat().st_mtime)
+        for file in newest_first[MOST_FILES:]:
+            file.unlink(missing_ok=True)
     except (OSError, PackageNotFoundError) as error:
         logger.info("What is compiled cannot be kept: %s", error)
         return

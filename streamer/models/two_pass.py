@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
 import numpy as np
@@ -89,12 +88,9 @@ class TwoPassModel(CompiledModel):
         return log_probs, n_frames, tf.pad(memory, [[0, 0], [0, 0], [0, n_missing], [0, 0]])
 
     def _compile(self, batch_size: int, bucket: int) -> Callable[..., tuple[tf.Tensor, ...]]:
-        # At the same time: not all of it takes both of two cores.
-        with ThreadPoolExecutor(max_workers=1) as other:
-            decoder = other.submit(self._compiled_decoder)
-            encoder = super()._compile(batch_size, bucket)
-            decoder.result()
-        return encoder
+        # First and alone: what was kept of its code is found by the numbers of its functions.
+        self._compiled_decoder()
+        return super()._compile(batch_size, bucket)
 
     def _compiled_decoder(self) -> Callable[..., tuple[tf.Tensor, ...]]:
         with self._decoder_lock:
