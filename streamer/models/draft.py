@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
+from streamer.second_pass import MARKS
+
 
 def draft(heard: str, written: str) -> str:
     """Guess what will be written, from what CTC has heard and what was written a moment ago.
@@ -18,7 +20,7 @@ def draft(heard: str, written: str) -> str:
         heard: Words of this sound.
         written: The text of a beginning of it, or of anything else.
     """
-    new, old = heard.lower().split(), written.rstrip(".,?!").split()
+    new, old = heard.lower().split(), written.rstrip(MARKS).split()
     said = [re.sub("[^a-z']", "", word.lower()) for word in old]
     same = Levenshtein.editops(said, new).as_matching_blocks()  # ends with an empty one
     if 2 * sum(block.size for block in same) < min(len(new), len(old)):
@@ -39,5 +41,5 @@ def draft(heard: str, written: str) -> str:
 
 
 def _with_full_stop(words: Sequence[str]) -> str:
-    text = " ".join(words).rstrip(".,?!")
+    text = " ".join(words).rstrip(MARKS)
     return f"{text[:1].upper()}{text[1:]}."
