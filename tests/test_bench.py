@@ -156,20 +156,35 @@ def test_a_whole_recording_is_recognised_in_pieces_that_the_model_takes() -> Non
         assert [word.stop for word in words] == sorted(word.stop for word in words)
 
 
-def test_speech_is_where_it_is_loud() -> None:
+def sounding(*parts: tuple[float, float]) -> Samples:
+    """Noise, in parts of so many seconds with such a standard deviation."""
     rng = np.random.default_rng(0)
-    samples = (rng.standard_normal(48_000) * 1e-4).astype(np.float32)
-    samples[16_000:32_000] *= 1000
-    begin_s, end_s = speech_span(samples) or (0, 0)
+    sound = [rng.standard_normal(round(s * 16_000)) * deviation for s, deviation in parts]
+    return np.concatenate(sound).astype(np.float32)
+
+
+def said(start_s: float, end_s: float) -> DecodedWord:
+    return DecodedWord("YES", to_samples(start_s), to_samples(end_s), 1.0)
+
+
+def test_speech_is_where_it_is_loud() -> None:
+    samples = sounding((1, 1e-4), (1, 0.1), (1, 1e-4))
+    begin_s, end_s = speech_span(samples, [said(1.1, 1.9)]) or (0, 0)
     assert begin_s == pytest.approx(1.0, abs=0.02)
     assert end_s == pytest.approx(2.0, abs=0.02)
 
 
-def test_where_the_level_tells_nothing_there_is_no_truth() -> None:
-    noise = np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
-    assert speech_span(0.1 * noise) is None
-    to_the_very_end = np.concatenate([1e-4 * noise, 0.1 * noise])
-    assert speech_span(to_the_very_end) is None
+def test_breath_before_and_after_is_no_speech() -> None:
+    samples = sounding((1, 1e-5), (0.5, 0.003), (1, 0.1), (0.5, 0.003), (1, 1e-5))
+    begin_s, end_s = speech_span(samples, [said(1.6, 2.4)]) or (0, 0)
+    assert begin_s == pytest.approx(1.5, abs=0.02)
+    assert end_s == pytest.approx(2.5, abs=0.02)
+
+
+def test_where_nothing_tells_it_there_is_no_truth() -> None:
+    assert speech_span(sounding((3, 0.1)), [said(0, 1)]) is None
+    assert speech_span(sounding((3, 1e-4), (3, 0.1)), [said(3, 4)]) is None
+    assert speech_span(sounding((1, 1e-4), (1, 0.1), (1, 1e-4)), []) is None
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ class Outcome:
 
     recording: Recording
     duration_s: float
-    onset_s: float | None = None  # where speech begins and ends in truth, if the level tells
+    onset_s: float | None = None  # where speech begins and ends in truth, if that is known
     end_s: float | None = None
     whole: list[DecodedWord] = field(default_factory=list)  # recognised in one piece
     events: list[tuple[float, Event]] = field(default_factory=list)
@@ -71,8 +71,8 @@ class Measures:
         rtf: Processing time of finals over audio time. rtf_live: with partials.
         cpu_share: Processor time over wall time while a recording is fed at the speed of speech; 1
             is one core.
-        first_partial_s: From the onset of speech to the first text, in recordings in which the
-            level tells where speech is.
+        first_partial_s: From the onset of speech to the first text, in recordings of which
+            `streamer.bench.truth.speech_span` knows it.
         word_shown_s, word_stable_s: From the end of a word, as the whole recording decodes, to
             when it was first displayed, and to when it was stable: in the stable text or in the
             final. Of the words that both recognise.

@@ -60,9 +60,9 @@ def measure(
         recordings, unit="recording", leave=False, disable=not sys.stderr.isatty()
     ):
         sound = recording.read()
-        onset_s, end_s = speech_span(sound) or (None, None)
-        outcome = Outcome(recording, to_seconds(len(sound)), onset_s, end_s)
+        outcome = Outcome(recording, to_seconds(len(sound)))
         outcome.whole = decode_whole(sound, model, settings)
+        outcome.onset_s, outcome.end_s = speech_span(sound, outcome.whole) or (None, None)
         samples = np.concatenate([sound, silence(settings.end_silence_s + AFTER_ENDPOINT_S)])
         outcome.n_pushed = len(samples)
         if realtime:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from streamer.audio import Samples, level_db
 from streamer.beam_search import search_for
@@ -14,18 +17,30 @@ from streamer.recogniser import Model
 # louder than its quietest tenth.
 SPEECH_WITHIN_DB = 35.0
 ABOVE_NOISE_DB = 10.0
+# Breath and rustling are often that loud, too. So what is so much quieter than the beginning of the
+# first word is before it, and than the end of the last one, behind it.
+WORD_WITHIN_DB = 25.0
+WORD_EDGE_FRAMES = 15
 LEVEL_FRAME = 160
 
 
-def speech_span(samples: Samples) -> tuple[float, float] | None:
-    """When speech begins and ends in a recording, in seconds, by its level alone.
+def speech_span(samples: Samples, words: Sequence[DecodedWord]) -> tuple[float, float] | None:
+    """When speech begins and ends in a recording, in seconds.
 
     Speech is where it comes within `SPEECH_WITHIN_DB` of the loudest and is `ABOVE_NOISE_DB` louder
-    than the quietest tenth. None where that tells nothing: the recording is too short or noisy, or
-    speech reaches to its very end.
+    than the quietest tenth, from the first word to the last, with what leads into the one and out
+    of the other without becoming `WORD_WITHIN_DB` quieter than their edges.
+
+    Args:
+        samples: The recording.
+        words: What it decodes to, whole.
+
+    Returns:
+        None where that tells nothing: the recording is too short or noisy, has no words, or speech
+        reaches to its very end.
     """
     n_frames = len(samples) // LEVEL_FRAME
-    if n_frames < 10:
+    if n_frames < 10 or not words:
         return None
     frames = samples[: n_frames * LEVEL_FRAME].reshape(n_frames, LEVEL_FRAME)
     levels = np.array([level_db(frame) for frame in frames])
@@ -35,7 +50,18 @@ def speech_span(samples: Samples) -> tuple[float, float] | None:
     loud = np.flatnonzero(levels > threshold)
     if loud[-1] == n_frames - 1:
         return None
-    return to_seconds(int(loud[0]) * LEVEL_FRAME), to_seconds((int(loud[-1]) + 1) * LEVEL_FRAME)
+    onset = _lead_in(levels, words[0].start // LEVEL_FRAME)
+    end = n_frames - _lead_in(levels[::-1], n_frames - -(-words[-1].stop // LEVEL_FRAME))
+    onset, end = max(onset, int(loud[0])), min(end, int(loud[-1]) + 1)
+    return to_seconds(onset * LEVEL_FRAME), to_seconds(end * LEVEL_FRAME)
+
+
+def _lead_in(levels: npt.NDArray[np.float64], first: int) -> int:
+    """Where the sound rises of which a word makes the frame `first`."""
+    first = min(max(first, 0), len(levels) - 1)
+    threshold = levels[first : first + WORD_EDGE_FRAMES].max() - WORD_WITHIN_DB
+    quiet = np.flatnonzero(levels[:first] <= threshold)
+    return int(quiet[-1]) + 1 if len(quiet) else 0
 
 
 def decode_whole(samples: Samples, model: Model, settings: Settings) -> list[DecodedWord]:
