@@ -496,6 +496,7 @@ def _readable(numbers: str) -> Parser:
     )
     readable.add_argument(
         "--language",
+        type=_language,
         default="en",
         metavar="CODE",
         help="what is spoken; in others than English no language model helps, and words stay as "
@@ -630,6 +631,14 @@ def _amount(text: str) -> float:
     if not 0.0 < amount < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
     return amount
+
+
+def _language(text: str) -> str:
+    try:
+        TextStyle(language=text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _save_path(text: str) -> Path:

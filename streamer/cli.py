@@ -77,17 +77,12 @@ def entry() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
+    is_verbose = False
     try:
         options = _options(list(sys.argv[1:] if arguments is None else arguments))
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except ConfigurationError as error:
-        _complain(error, verbose=False)
-        return WRONG_USAGE
-    if options.verbose:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
-    logging.getLogger("streamer").handlers = [_Warnings(logging.WARNING)]
-    try:
+        if is_verbose := options.verbose:
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
+        logging.getLogger("streamer").handlers = [_Warnings(logging.WARNING)]
         if check := getattr(options, "check", None):
             check(options)
         status = COMMANDS[options.command](options)
@@ -100,8 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except (StreamerError, OSError) as error:
-        _complain(error, options.verbose)
-        return FAILED
+        _complain(error, is_verbose)
+        return WRONG_USAGE if isinstance(error, ConfigurationError) else FAILED
 
 
 def _options(argv: list[str]) -> argparse.Namespace:

@@ -6,6 +6,7 @@ Units are in the names: `_s` seconds, `_db` decibels, `_ms` milliseconds.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -242,6 +243,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+LANGUAGE = re.compile("[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*")  # as in BCP 47, and in locales
 NUMBER_STYLES = ("words", "prose", "digits")
 
 
@@ -256,8 +258,9 @@ class TextStyle:
         sentence_pause_s: Such a pause inside an utterance ends a sentence. In read speech whose
             text is known, 12 of 16 full stops but 8 of 81 commas took so long; at 0.6 s half of
             the commas did.
-        language: The code of the language spoken. The rules about words are English; of any other
-            language they leave all words alone, but for case and sentence ends.
+        language: The code of the language spoken, as `en` or `de-AT`. The rules about words are
+            English; of any other language they leave all words alone, but for case and sentence
+            ends.
     """
 
     numbers: str = "prose"
@@ -272,8 +275,12 @@ class TextStyle:
             )
         if not 0.0 < self.sentence_pause_s < math.inf:
             raise ValueError(f"Expected a sentence_pause_s above 0, found {self.sentence_pause_s}.")
+        if LANGUAGE.fullmatch(self.language) is None:
+            raise ValueError(
+                f"Expected the code of a language, as en or de-AT, found {self.language!r}."
+            )
 
     @property
     def is_english(self) -> bool:
         """Whether the rules about words apply."""
-        return self.language.lower().split("-")[0].split("_")[0] == "en"
+        return re.split("[-_]", self.language.lower())[0] in ("en", "eng")

@@ -184,13 +184,14 @@ def test_what_is_no_command_is_refused_with_what_was_meant(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (["captions", "--language", "english"], "Expected the code of a language, as en or de-AT"),
         (["captions", "--sve", "a.txt"], "captions: error: there is no option '--sve'; did you"),
         (["--sve=a.txt"], "did you mean '--save'?"),
         (["models", "pull", "--jit", "x"], "models pull: error: there is no option '--jit' ("),
         (["captions", "talk.wav"], "'talk.wav' is not expected here"),
     ],
 )
-def test_an_option_that_is_none_is_refused_with_the_one_that_was_meant(
+def test_an_option_or_a_value_that_there_is_not_is_refused_in_one_line(
     arguments: list[str], expected: str
 ) -> None:
     assert expected in complaint(run(*arguments), status=2)

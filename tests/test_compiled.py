@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from streamer.errors import ModelError
 from streamer.models.compiled import GRAIN, CompiledModel
 from streamer.models.labels import WAV2VEC2_LABELS
 
@@ -109,6 +110,19 @@ def test_without_xla_one_graph_takes_all_lengths_and_numbers_of_utterances() -> 
     assert network.lengths == [None]
     with pytest.raises(ValueError, match="at most 36000"):
         model.log_probs(sound(36_001))
+
+
+def test_a_network_that_fails_at_some_length_is_named() -> None:
+    class Limited(Network):
+        def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            tf.debugging.assert_less(tf.shape(waveforms)[1], 2 * GRAIN)
+            return super().__call__(waveforms, valid)
+
+    model = CompiledModel(Limited(), [20_000], jit_compile=False)
+    model.warm_up()
+    assert given(model, 100) == GRAIN
+    with pytest.raises(ModelError, match="The model tiny cannot be run on 1"):
+        model.log_probs(sound(GRAIN + 1))
 
 
 def test_a_network_with_a_graph_for_each_length_gets_buckets_without_xla_too() -> None:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from streamer.alignment import LogProbs
 from streamer.audio import Samples
-from streamer.config import NoiseGate, to_samples
+from streamer.config import NoiseGate, to_samples, to_seconds
 from streamer.decoder import FrameGrid, Heard
 from streamer.errors import ModelError
 from streamer.models import compiled_code
@@ -157,13 +157,26 @@ class CompiledModel:
         Returns:
             For each, the log-probabilities of its valid frames, [frame, label].
         """
+        log_probs, n_frames, *_ = self._run(utterances)
+        return [row[:n] for row, n in zip(log_probs.numpy(), n_frames.numpy(), strict=True)]
+
+    def _run(self, utterances: Sequence[Samples]) -> tuple[tf.Tensor, ...]:
+        """All that the network computes of some utterances, padded to one bucket.
+
+        Raises:
+            ModelError: It cannot take so much, though a call for the warm-up went well.
+        """
         valid = [len(utterance) for utterance in utterances]
         bucket = self._bucket_for(max(valid), len(utterances))
         waveforms = np.concatenate([pad(utterance, bucket) for utterance in utterances])
-        log_probs, n_frames, *_ = self._compiled(len(utterances), bucket)(
-            tf.constant(waveforms), tf.constant(valid, tf.int32)
-        )
-        return [row[:n] for row, n in zip(log_probs.numpy(), n_frames.numpy(), strict=True)]
+        run = self._compiled(len(utterances), bucket)
+        try:
+            return run(tf.constant(waveforms), tf.constant(valid, tf.int32))
+        except tf.errors.OpError as error:
+            raise ModelError(
+                f"The model {self.name} cannot be run on {to_seconds(bucket):.1f} s of sound: "
+                f"{error.message}"
+            ) from error
 
     def _bucket_for(self, n_samples: int, batch_size: int = 1) -> int:
         """The shortest bucket for so many samples; before all are compiled, of those that are."""

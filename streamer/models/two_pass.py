@@ -18,7 +18,6 @@ from streamer.models.attention_decoder import BEGIN, END, N_LAYERS, most_tokens
 from streamer.models.compiled import CompiledModel
 from streamer.models.draft import draft
 from streamer.models.starter import WIDTH, Starter, n_frames_of
-from streamer.padding import pad
 
 # Of the search for a draft, which is to be quick. (Measured on test-clean: it takes a thousandth of
 # the sound's time and leaves a quarter fewer blocks to the decoder than the likeliest letters do.)
@@ -60,10 +59,7 @@ class TwoPassModel(CompiledModel):
         """Run both passes on raw samples, shape [n_samples], n_samples <= longest."""
         if len(utterance) < self.grid.receptive_field:
             return Heard(self.log_probs(utterance), "")
-        bucket = self._bucket_for(len(utterance))
-        log_probs, n_frames, memory = self._compiled(1, bucket)(
-            tf.constant(pad(utterance, bucket)), tf.constant([len(utterance)], tf.int32)
-        )
+        log_probs, n_frames, memory = self._run([utterance])
         found = log_probs.numpy()[0, : int(n_frames[0])]
         if not self.labels.text(found.argmax(axis=1).tolist()).strip():
             return Heard(found, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import struct
@@ -16,6 +17,8 @@ from streamer.audio import MAX_RATE, MIN_RATE, Converter
 from streamer.config import SAMPLE_RATE
 from streamer.errors import AudioError
 from streamer.sources import Block
+
+logger = logging.getLogger(__name__)
 
 READ_BYTES = 1 << 16  # what a pipe holds on Linux
 POLL_S = 0.1
@@ -112,6 +115,7 @@ class Pipe:
             self._unread = start + self._unread
         self._encoding = encoding
         self._channels = channels
+        self._rate = rate
         self._converter = Converter(rate, channels)
 
     def read(self) -> Block | None:
@@ -143,6 +147,12 @@ class Pipe:
         if not (self._has_sound or self._stopping.is_set()):
             raise AudioError("The stream on standard input holds no sound, its length is zero.")
         self._is_flushed = True
+        n_missing = (self._n_bytes_left or 0) // width
+        if n_missing and not self._stopping.is_set():
+            logger.warning(
+                "The WAV stream on standard input breaks off %.1f s before its end.",
+                n_missing / self._rate,
+            )
         return Block(self._converter.flush())
 
     def stop(self) -> None:
