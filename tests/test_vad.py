@@ -11,6 +11,7 @@ from speech import excerpt, sample, sentences, white_noise
 from streamer import Settings
 from streamer.audio import Samples
 from streamer.config import SAMPLE_RATE
+from streamer.segmenter import Segmenter
 from streamer.vad import Vad
 
 NOISE_WINDOW_S = Settings().noise_window_s
@@ -54,6 +55,27 @@ def test_steady_noise_is_no_speech_once_the_floor_has_adapted(kind: str) -> None
     adapted = round((NOISE_WINDOW_S + 0.2) * 50)
     assert webrtc_alone(sound)[adapted:].all()  # It is why the floor is there.
     assert not decisions(Vad(Settings()), sound)[adapted:].any()
+
+
+@pytest.mark.parametrize("hz", [(770.0, 1336.0), (941.0, 1633.0), (1000.0,), (3100.0,)])
+def test_telephone_keys_and_beeps_are_no_speech(hz: tuple[float, ...]) -> None:
+    at = np.arange(8 * SAMPLE_RATE) / SAMPLE_RATE
+    keys = sum(0.1 * np.sin(2 * np.pi * tone * at) for tone in hz) * (at % 0.3 < 0.17)
+    sound = white_noise(len(at), -60.0) + keys.astype(np.float32) * (at > NOISE_WINDOW_S + 1)
+    assert webrtc_alone(sound)[200:].mean() > 0.9  # It is why one looks for tones.
+    is_speech = decisions(Vad(Settings()), sound)
+    assert is_speech[200:].mean() < 0.1  # What is left is where one sets in or stops.
+    segmenter = Segmenter(320, Settings())
+    assert not any(segmenter.push(bool(frame)) for frame in is_speech)
+
+
+def test_a_voice_is_found_though_something_beeps() -> None:
+    start_s, end_s = sentences()[0]
+    voice = excerpt(start_s, end_s)
+    at = np.arange(len(voice)) / SAMPLE_RATE
+    both = voice + (0.005 * np.sin(2 * np.pi * 1400.0 * at)).astype(np.float32)
+    is_speech = decisions(Vad(Settings()), voice)
+    assert decisions(Vad(Settings()), both)[is_speech].mean() > 0.95
 
 
 def test_the_floor_is_the_level_of_the_noise() -> None:
