@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from statistics import median
 from typing import Protocol
@@ -365,8 +365,8 @@ class Recogniser:
         # Not so early that the next piece, with its context, would be the same again; and what is
         # stable stays in here.
         first = utterance.begin + self._longest // 2
-        if self._stabiliser.stable:
-            first = max(first, self._stabiliser.stable[-1].stop)
+        if n_stable := len(self._stabiliser.stable):
+            first = max(first, words[n_stable - 1].stop)
         # Close to the edge the model has not heard enough to tell a pause from a word.
         edge = max(first, work.stop - self._stable_lag)
         gap = longest_gap(words, segment.start, max(first, work.stop - self._cut_window), edge)
@@ -376,7 +376,9 @@ class Recogniser:
     def _cut_at(
         self, cut: int, words: list[DecodedWord], segment: Segment, utterance: _Utterance
     ) -> None:
-        said = [word for word in words if word.stop <= cut]
+        # What reaches further behind the cut than before it, the next utterance has.
+        said = [word for word in words if word.start + word.stop <= 2 * cut]
+        said = [replace(word, stop=min(word.stop, cut)) for word in said]
         self._emit_final(segment.start, cut, said, utterance, speech_stop=cut)
         self._context_start = max(utterance.begin, cut - self._context)
         segment.start = cut

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle, pairwise
@@ -28,8 +29,9 @@ from streamer import (
     Statistics,
     listener,
 )
+from streamer.decoder import DecodedWord
 from streamer.listener import Listener
-from streamer.recogniser import Recogniser, WorkKind
+from streamer.recogniser import Recogniser, Work, WorkKind
 
 FINAL, CUT = WorkKind.FINAL, WorkKind.CUT
 SPECULATIVE, PARTIAL = WorkKind.SPECULATIVE, WorkKind.PARTIAL
@@ -408,6 +410,28 @@ def test_no_word_is_lost_or_doubled_where_an_utterance_is_cut(
     assert max(machine.model.heard, default=0) <= min(30, n_longest) * FRAME or (
         where == "the settings"
     )
+
+
+@given(texts=UTTERANCES, chance=st.randoms(use_true_random=False))
+def test_what_is_stable_stays_though_words_are_heard_at_another_time_each_time(
+    texts: list[Any], chance: random.Random
+) -> None:
+    machine = Machine()
+    run = machine.recogniser.run
+
+    def moved(work: Work) -> list[DecodedWord]:
+        found: list[DecodedWord] = []
+        for word in run(work):
+            start, stop = (time + chance.randint(-FRAME, FRAME) for time in (word.start, word.stop))
+            start = max(start, found[-1].stop if found else work.start)
+            found.append(replace(word, start=start, stop=min(max(stop, start + 1), work.stop)))
+        return found
+
+    machine.recogniser.run = moved
+    for text in texts:
+        machine.follow("..." + spoken(text) + ".......")
+    machine.finish()
+    check_event_guarantees(machine.events)
 
 
 def test_the_model_never_gets_more_than_the_longest_piece() -> None:

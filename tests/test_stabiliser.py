@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from streamer.config import SAMPLE_RATE, Settings
 from streamer.decoder import DecodedWord
-from streamer.stabiliser import Stabiliser
+from streamer.stabiliser import N_MISSED, Stabiliser
 
 LAG, SHOWN_LAG = 6, 3
 Hypothesis = list[DecodedWord]
@@ -80,13 +80,16 @@ def test_a_word_is_stable_only_when_three_agreed_and_it_ended_before_the_lag(
 
 
 @given(hypotheses())
-def test_what_is_shown_is_in_order_and_in_the_hypothesis(
+def test_what_is_shown_is_in_order_and_of_the_last_hypotheses(
     pushed: list[tuple[Hypothesis, int]],
 ) -> None:
     stabiliser = stabiliser_of()
+    heard: list[set[str]] = []
     for hypothesis, edge in pushed:
         stabiliser.push(hypothesis, edge)
-        assert {word.stop for word in stabiliser.unstable} <= {word.stop for word in hypothesis}
+        heard = [*heard, {word.text for word in hypothesis}][-N_MISSED - 1 :]
+        for word in stabiliser.unstable:
+            assert any(word.text in text for texts in heard for text in texts)
         shown = stabiliser.stable + stabiliser.unstable
         middles = [word.start + word.stop for word in shown]
         assert middles == sorted(middles)
@@ -108,6 +111,31 @@ def test_other_words_are_shown_when_two_hypotheses_agree_and_they_are_over() -> 
     assert texts(stabiliser.unstable) == "A B"
     stabiliser.push(words("A B C D"), edge=40)
     assert (texts(stabiliser.stable), texts(stabiliser.unstable)) == ("A B C", "")
+
+
+def test_what_is_shown_is_taken_back_only_when_it_stays_away_or_is_something_else() -> None:
+    stabiliser = stabiliser_of()
+    for heard, shown in [
+        ("A B C", "A"),
+        ("A B C", "A B"),
+        ("A", "A B"),
+        ("A B", "A B"),
+        ("A", "A B"),
+        ("A X", "A B"),
+        ("A X", "A X"),
+        *[("A", "A X")] * (N_MISSED - 1),
+        ("A", "A"),
+    ]:
+        edge = 20 + SHOWN_LAG if heard else 0
+        stabiliser.push([replace(word, is_doubted=True) for word in words(heard)], edge)
+        assert texts(stabiliser.stable + stabiliser.unstable) == shown
+
+
+def test_what_was_shown_is_gone_when_a_pause_shows_all() -> None:
+    stabiliser = stabiliser_of()
+    stabiliser.push(words("A B"), edge=20, is_pause=True)
+    stabiliser.push(words("A"), edge=30, is_pause=True)
+    assert texts(stabiliser.unstable) == "A"
 
 
 def test_in_a_pause_all_is_shown() -> None:
@@ -168,6 +196,24 @@ def test_a_word_that_has_grown_since_it_became_stable_goes_on_as_another() -> No
     assert texts(stable_a_b().joined(grown)) == "A B C"
 
 
+def test_what_is_left_of_a_word_that_has_grown_is_written_so() -> None:
+    stabiliser = stabiliser_of(2)
+    for _ in range(2):
+        stabiliser.push([DecodedWord("TO", 0, 10, 1.0, "To")], edge=100)
+    grown = DecodedWord("TODAY", 0, 25, 1.0, "Today,")
+    assert stabiliser.joined([grown])[1:] == [DecodedWord("DAY", 10, 25, 1.0, "day,")]
+    other = replace(grown, written="Tues,")
+    assert stabiliser.joined([other])[1:] == [DecodedWord("DAY", 10, 25, 1.0, "")]
+
+
+def test_a_word_that_touches_the_last_stable_one_is_another() -> None:
+    for second in ("B", "BC"):
+        for begins in (19, 20, 21):  # B ended at 20.
+            following = DecodedWord(second, begins, 35, 1.0)
+            assert texts(stable_a_b().joined([*words("A B"), following])) == f"A B {second}"
+            assert texts(stable_a_b().joined([following])) == f"A B {second}"
+
+
 def test_what_lies_before_the_utterance_is_left_out() -> None:
     stabiliser = stabiliser_of()
     stabiliser.reset(12)
@@ -203,6 +249,15 @@ def test_marks_of_stable_words_stay_and_come_late_where_they_were_not_certain() 
     assert [word.written for word in stabiliser.stable][:2] == ["Yes,", "no,"]
     joined = stabiliser.joined(marked("Yes! no! I do"))
     assert [word.written for word in joined] == ["Yes,", "no,", "I", "do"]
+
+
+def test_a_mark_behind_the_last_stable_word_comes_when_another_word_follows() -> None:
+    stabiliser, edge = stabiliser_of(agreement=2), 10_000
+    for _ in range(2):
+        stabiliser.push(marked("Yes, no."), edge)
+    assert stabiliser.joined(marked("Yes, no, I"))[1].written == "no,"
+    stabiliser.push(stabiliser.joined(marked("Yes, no, I")), edge)
+    assert [word.written for word in stabiliser.stable] == ["Yes,", "no,"]
 
 
 def test_what_a_second_pass_has_written_otherwise_is_shown_but_not_stable() -> None:
