@@ -22,17 +22,20 @@ class EventQueue:
         self._events: deque[Event] = deque()
         self._changed = threading.Condition()
         self._is_freed = False
+        self._n_cleared = 0
         self._is_closed = False
         self._wakes: list[Callable[[], None]] = []
 
     def put(self, event: Event) -> None:
-        """Add an event; waits while the queue is full."""
+        """Add an event; waits while the queue is full. `clear` throws away what waits, too."""
         with self._changed:
+            n_cleared = self._n_cleared
             while len(self._events) >= self._capacity and not self._is_freed:
                 if not self._give_way():
                     self._changed.wait()
-            self._events.append(event)
-            self._notify()
+            if n_cleared == self._n_cleared:
+                self._events.append(event)
+                self._notify()
 
     def free(self) -> None:
         """Let no `put` wait from now on: sound has ended, what still comes is little."""
@@ -44,6 +47,7 @@ class EventQueue:
         """Throw away what nobody has read."""
         with self._changed:
             self._events.clear()
+            self._n_cleared += 1
             self._notify()
 
     def close(self) -> None:

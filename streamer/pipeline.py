@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streamer.audio import Converter
+from streamer.audio import Converter, to_float32
 from streamer.config import SAMPLE_RATE, Settings
 from streamer.events import Closed, Event, Statistics
 from streamer.listener import Listener
@@ -60,11 +60,10 @@ class Pipeline:
             AudioError: The samples cannot be used; what was pushed before is still there.
             ValueError: The rate changed within a stream, or the stream was flushed.
         """
-        if self._is_flushed:
-            raise ValueError("The stream was flushed. Call reset() to begin a new one.")
+        self._check_is_open()
         converter = self._converter
         if converter is None:
-            shape = np.shape(samples)
+            shape = to_float32(samples).shape
             converter = Converter(sample_rate, shape[1] if len(shape) == 2 else 1)
         if sample_rate != converter.sample_rate:
             raise ValueError(
@@ -77,7 +76,12 @@ class Pipeline:
         return self._hear(converted)
 
     def flush(self) -> list[Event]:
-        """The sound is over: finish what was said. The last event is `Closed`."""
+        """The sound is over: finish what was said. The last event is `Closed`.
+
+        Raises:
+            ValueError: The stream was flushed before.
+        """
+        self._check_is_open()
         events = self._hear(self._converter.flush()) if self._converter else []
         self._is_flushed = True
         self._listener.finish()
@@ -88,6 +92,10 @@ class Pipeline:
     def statistics(self) -> Statistics:
         """What became of the sound so far."""
         return self._recogniser.statistics()
+
+    def _check_is_open(self) -> None:
+        if self._is_flushed:
+            raise ValueError("The stream was flushed. Call reset() to begin a new one.")
 
     def _hear(self, samples: npt.NDArray[Any]) -> list[Event]:
         # Frame by frame: so that what is decoded when does not depend on the caller's blocks.

@@ -211,7 +211,8 @@ class Transcriber:
         """Listen to nothing from here on; from any thread, also before `start`.
 
         What was said until now is finished, and its final comes at once. The sound of the time
-        until `resume` is left out; nothing of it gets into what is said afterwards.
+        until `resume` is left out, of a file or a pipe, too, which is read on meanwhile; nothing of
+        it gets into what is said afterwards.
 
         Args:
             after_s: So much more sound is taken in: what was said before the call is still on its

@@ -332,7 +332,13 @@ class Command:
     def insert(self, text: str) -> None:
         """Run it with this text."""
         done = subprocess.run(
-            self._command, shell=True, input=text, text=True, encoding="utf-8", check=False
+            self._command,
+            shell=True,
+            input=text,
+            text=True,
+            encoding="utf-8",
+            check=False,
+            start_new_session=True,  # Ctrl-C is for us: what was said is still to be given to it.
         )
         if done.returncode:
             raise TypingError(

@@ -115,6 +115,35 @@ def test_the_duration_is_known_once_it_is_open(tmp_path: Path) -> None:
     file.close()
 
 
+def test_a_flac_file_that_does_not_say_how_long_it_is_is_read_to_its_end(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.flac", speech())
+    expected = read(path)
+    with path.open("r+b") as file:  # As written into a pipe; STREAMINFO ends with a 36-bit length.
+        file.seek(21)
+        (byte,) = file.read(1)
+        file.seek(21)
+        file.write(bytes([byte & 0xF0, 0, 0, 0, 0]))
+    assert np.array_equal(read(path), expected)
+    source = File(path)
+    source.open()
+    source.close()
+    assert source.duration_s == 0
+
+
+def test_a_file_that_is_shorter_than_it_says_is_read_and_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "a.mp3", np.tile(speech(), 10), subtype="MPEG_LAYER_III")
+    n_samples = len(read(path))
+    assert not caplog.messages
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    n_left = len(read(path))
+    assert 0.4 < n_left / n_samples < 0.6
+    (message,) = caplog.messages
+    assert f"is said to be {n_samples / 16_000:.1f} s long, but ends after " in message
+
+
 def test_a_file_can_be_read_again(tmp_path: Path) -> None:
     file = File(write(tmp_path / "sound.wav", speech()))
     lengths = []

@@ -229,6 +229,21 @@ def test_the_model_in_the_package_needs_no_pulling(capsys: pytest.CaptureFixture
     assert (Path(capsys.readouterr().out.strip()) / "weights.npz").is_file()
 
 
+@pytest.mark.parametrize("name", store.STARTER_FILES)
+def test_damage_to_the_model_in_the_package_is_found(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "starter_weights"
+    shutil.copytree(store.InPackage().path(), folder)
+    monkeypatch.setattr(store.InPackage, "path", lambda _: folder)
+    assert store.InPackage().verify() == 2
+    with (folder / name).open("r+b") as file:
+        file.seek(file.seek(0, 2) // 2)
+        file.write(b"\0\xff" * 8)
+    assert main(["models", "verify", "starter"]) == 1
+    assert f"are damaged ({name}: " in complaint(capsys)
+
+
 def test_what_tensorflow_hub_has_downloaded_is_found(
     web: Web, loudness: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -184,6 +184,13 @@ def test_reset_begins_again_at_utterance_0_and_second_0(starter: CompiledModel) 
     assert pipeline.push(sound) + pipeline.flush() == first
 
 
+def test_a_stream_ends_once(starter: CompiledModel) -> None:
+    pipeline = Pipeline(starter, FINALS_ONLY)
+    pipeline.flush()
+    with pytest.raises(ValueError, match="was flushed"):
+        pipeline.flush()
+
+
 def test_reset_throws_away_what_was_not_flushed_and_allows_another_form(
     starter: CompiledModel,
 ) -> None:
@@ -260,6 +267,8 @@ def test_a_chunk_that_cannot_be_used_leaves_the_stream_as_it_was(starter: Compil
 
 def test_a_first_chunk_that_cannot_be_used_decides_nothing(starter: CompiledModel) -> None:
     pipeline = Pipeline(starter, FINALS_ONLY)
+    with pytest.raises(AudioError, match="an array of samples"):
+        pipeline.push([[0.0], [0.0, 0.0]])
     with pytest.raises(AudioError):
         pipeline.push(np.full((100, 2), np.nan, np.float32), 48_000)
     sound = excerpt(0.0, 3.3)

@@ -71,6 +71,7 @@ def decode_whole(samples: Samples, model: Model, settings: Settings) -> list[Dec
     it takes, each ended at the longest pause in the last `cut_window_s` of it.
     """
     search = search_for(model.labels) if settings.language_model else None
+    lag = min(to_samples(settings.stable_lag_with(model.stable_lag_s)), model.longest // 4)
     words: list[DecodedWord] = []
     start = 0
     while True:
@@ -80,7 +81,7 @@ def decode_whole(samples: Samples, model: Model, settings: Settings) -> list[Dec
         found = [word.shifted(start) for word in found]
         if stop == len(samples):
             return words + found
-        edge = stop - to_samples(settings.stable_lag_with(model.stable_lag_s))
+        edge = stop - lag
         pause = longest_gap(found, start, stop - to_samples(settings.cut_window_s), edge)
         cut = sum(pause) // 2 if pause else edge
         words += [word for word in found if word.stop <= cut]

@@ -11,6 +11,7 @@ Finding a model never uses the network; `pull` does. The `catalogue` says what i
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -115,6 +116,9 @@ def default() -> str:
     return WAV2VEC2_960H if best.path() else STARTER
 
 
+STARTER_FILES = ("weights.npz", "writing.npz")
+
+
 class InPackage:
     """The model in the package."""
 
@@ -129,18 +133,20 @@ class InPackage:
         return self.path()
 
     def verify(self) -> int:
-        """Compare its arrays with the checksums in their file.
+        """Compare its arrays with the checksums in their files.
 
         Raises:
             ModelError: They have been changed.
         """
-        try:
-            with zipfile.ZipFile(self.path() / "weights.npz") as arrays:
-                damaged = arrays.testzip()
-        except (OSError, zipfile.BadZipFile) as error:
-            damaged = str(error)
-        if damaged is not None:
-            raise ModelError(
-                f"The weights of {STARTER} are damaged ({damaged}). Install streamer again."
-            )
-        return 1
+        for name in STARTER_FILES:
+            try:
+                with zipfile.ZipFile(self.path() / name) as arrays:
+                    damaged = arrays.testzip()
+            except (OSError, zipfile.BadZipFile, zlib.error) as error:
+                damaged = str(error)
+            if damaged is not None:
+                raise ModelError(
+                    f"The weights of {STARTER} are damaged ({name}: {damaged}). "
+                    "Install streamer again."
+                )
+        return len(STARTER_FILES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import stat
 import threading
 import time
@@ -13,15 +14,30 @@ from streamer.audio import Converter
 from streamer.errors import AudioError
 from streamer.sources import Block
 
+logger = logging.getLogger(__name__)
+
 BLOCK_S = 0.1
 REALTIME_BLOCK_S = 0.02  # as from a microphone
+UNKNOWN_FRAMES = 1 << 62  # What was written into a pipe does not say how long it is.
+UNEXPECTED_END_S = 1.0  # The length of an MP3 file is partly estimated.
+
+
+class _Forwards(soundfile.SoundFile):  # type: ignore[misc]  # It has no types.
+    """A sound file that is read from its beginning to its end.
+
+    Otherwise `soundfile` seeks after each block to where it is, which fails at the end of a FLAC
+    file that does not say how long it is.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 class File:
     """Reads a recording once, as fast as possible or at the speed of speech.
 
     Attributes:
-        duration_s: Its length, known once it is open.
+        duration_s: Its length, known once it is open; 0 if the file does not say it.
         opened_at: `time.monotonic()` when it was opened: at the speed of speech, the moment of its
             first sample.
     """
@@ -56,7 +72,7 @@ class File:
         if stat.S_ISREG(status.st_mode) and status.st_size == 0:
             raise AudioError(f"{path}: the file is empty.")
         try:
-            self._sound = soundfile.SoundFile(path)
+            self._sound = _Forwards(path)
         except (soundfile.LibsndfileError, OSError, TypeError) as error:
             if isinstance(error, TypeError):
                 raise AudioError(
@@ -73,8 +89,12 @@ class File:
             ) from error
         if self._sound.frames == 0:
             self.close()
-            raise AudioError(f"{path}: the recording holds no sound, its length is zero.")
-        self.duration_s = self._sound.frames / self._sound.samplerate
+            raise AudioError(
+                f"{path}: the recording holds no sound, its length is zero. If it was recorded "
+                "into a pipe, which leaves the length out: streamer transcribe - < FILE"
+            )
+        self._n_frames = self._sound.frames if self._sound.frames < UNKNOWN_FRAMES else 0
+        self.duration_s = self._n_frames / self._sound.samplerate
         try:
             self._converter = Converter(self._sound.samplerate, self._sound.channels)
         except AudioError as error:
@@ -110,6 +130,14 @@ class File:
         except (soundfile.LibsndfileError, AudioError) as error:
             raise AudioError(f"{self._path}: {error}") from error
         self._has_ended = True
+        n_missing = self._n_frames - self._n_read
+        if n_missing > UNEXPECTED_END_S * self._sound.samplerate and not empty:
+            logger.warning(
+                "%s is said to be %.1f s long, but ends after %.1f s.",
+                self._path,
+                self.duration_s,
+                self._n_read / self._sound.samplerate,
+            )
         return Block(self._converter.flush())
 
     def stop(self) -> None:
