@@ -98,18 +98,30 @@ class Stabiliser:
             marked = zip(same, self.stable, strict=True)
             same = [replace(new, written=stable.written) for new, stable in marked]
         else:
-            same, tail = list(self.stable), self._following(words)
-            heard = inside[: len(inside) - len(tail)]
+            n_stable = self._n_stable_in(inside)
+            heard, same = inside[:n_stable], list(self.stable)
+            tail = self._following(inside[n_stable:])
         if tail and same and heard and heard[-1].text == same[-1].text:
             last = same[-1].written
             if not marks_of(last):
                 same[-1] = replace(same[-1], written=last + marks_of(heard[-1].written))
         return [*same, *tail]
 
+    def _n_stable_in(self, words: Sequence[DecodedWord]) -> int:
+        """How many first words of a hypothesis lie where the stable ones do.
+
+        Their times tell it, whatever the hypothesis calls them. But a short word can move by more
+        than its length: one more or less, if then more of the last ones are called the same.
+        """
+        stop = self.stable[-1].stop
+        by_time = next((i for i, word in enumerate(words) if _is_after(word, stop)), len(words))
+        counts = [n for n in (by_time, by_time - 1, by_time + 1) if 0 <= n <= len(words)]
+        return max(counts, key=lambda n: _n_same(words[:n][::-1], self.stable[::-1]))
+
     def _following(self, words: Sequence[DecodedWord]) -> list[DecodedWord]:
-        """The words that follow the stable ones in time, whatever the hypothesis calls those."""
+        """The words that follow the stable ones, and of a word that covers the last one the rest."""
         last = self.stable[-1]
-        following = [word for word in words if _is_after(word, last.stop)]
+        following = list(words)
         if following and 2 * following[0].start < last.start + last.stop:
             # It is heard as one word with the last stable one by now: TO, then TODAY.
             whole = following.pop(0)

@@ -211,7 +211,16 @@ def test_a_word_that_touches_the_last_stable_one_is_another() -> None:
         for begins in (19, 20, 21):  # B ended at 20.
             following = DecodedWord(second, begins, 35, 1.0)
             assert texts(stable_a_b().joined([*words("A B"), following])) == f"A B {second}"
-            assert texts(stable_a_b().joined([following])) == f"A B {second}"
+            assert texts(stable_a_b().joined([*words("X B"), following])) == f"A B {second}"
+
+
+def test_a_short_word_that_moves_is_not_heard_twice() -> None:
+    stabiliser = stable_a_b()
+    for begins in range(16, 24):  # B ended at 20, and is the last word but one of the hypothesis.
+        moved = [DecodedWord("B", begins, begins + 10, 1.0), DecodedWord("C", 35, 45, 1.0)]
+        assert texts(stabiliser.joined([*words("X A")[1:], *moved])) == "A B C"
+        twice = [*words("A B"), DecodedWord("B", begins, begins + 10, 1.0)]
+        assert texts(stabiliser.joined(twice)) == "A B B"
 
 
 def test_what_lies_before_the_utterance_is_left_out() -> None:
