@@ -329,7 +329,8 @@ def _add_dictate(commands: Any) -> None:
         "--exec",
         action=_Goal,
         metavar="COMMAND",
-        help="run a command for each utterance, which finds the text on its standard input",
+        help="run a command for each utterance, which finds the text, a line, on its standard "
+        "input",
     )
     dictate.add_argument(
         "--live",
@@ -519,6 +520,8 @@ def _check_dictate(parser: argparse.ArgumentParser, options: argparse.Namespace)
     except ValueError as error:
         parser.error(f"argument --replace: {error}")
     _choose_goal(parser, options)
+    if options.exec is not None and not options.exec.strip():
+        parser.error("argument --exec: expected a command, found none")
     if options.live and (options.exec is not None or options.to == "stdout"):
         parser.error("--live needs somewhere that words can be taken back: not --exec, not stdout")
 

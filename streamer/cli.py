@@ -69,8 +69,9 @@ def entry() -> NoReturn:
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # See `__main__`; a shell may ignore it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     status = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # What there was to say of it is said.
+            stream.flush()
     # Everything is done and written: no library may still fail while Python takes itself down.
     os._exit(status)
 
@@ -116,7 +117,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     except ConfigurationError as error:
         if {"-h", "--help", "--version"} & set(argv):  # These need no configuration.
             top.parse_args(argv)
-        if argv[0] != "doctor":
+        if argv[0] not in ("doctor", "completion") and argv[:2] != ["config", "--path"]:
             raise
         settings, damage = [], error
     options = top.parse_args(argv)

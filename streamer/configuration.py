@@ -162,8 +162,8 @@ def _in_force(
     file: _File, environment: Mapping[str, str], command: str, option: str
 ) -> tuple[Any, str]:
     for name in (_variable(command, option), _variable(option)):
-        if name in environment:
-            return environment[name], name
+        if value := environment.get(name):  # An empty variable is none.
+            return value, name
     of_command = file.table.get(command, {})
     if option in of_command:
         return of_command[option], "file"

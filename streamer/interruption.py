@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -13,6 +14,7 @@ from typing import Any
 from streamer.sources import Source
 
 INTERRUPTED = 130
+HANGUP = getattr(signal, "SIGHUP", None)  # The terminal was closed; Windows has no such signal.
 
 
 @contextlib.contextmanager
@@ -29,10 +31,21 @@ def ends_at_once() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
+def _leave_terminal() -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            # `isatty` says no once the terminal is gone.
+            if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
+                os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 class Interruption:
     """Turns the first Ctrl-C into the end of the sound: what was said is still finished.
 
-    A second one ends the program at once.
+    A second one ends the program at once. A terminal that is closed does the same as Ctrl-C; what
+    would be written there leads nowhere from then on.
     """
 
     def __init__(self, source: Source, before_exit: Callable[[], object] = lambda: None) -> None:
@@ -43,7 +56,10 @@ class Interruption:
         self.happened = False
 
     def __enter__(self) -> Interruption:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:  # as by nohup
+            numbers.append(HANGUP)
+        for number in numbers:
             self._previous.append((number, signal.signal(number, self._handle)))
         return self
 
@@ -51,8 +67,10 @@ class Interruption:
         for number, handler in self._previous:
             signal.signal(number, handler)
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self.happened:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if number == HANGUP:
+            _leave_terminal()
+        elif self.happened:
             # All that was said is written already; waiting for the model is what is not wanted.
             self._before_exit()
             os.write(sys.stderr.fileno(), b"\n")

@@ -55,7 +55,10 @@ class Keys:
             return ""
         keys = ""
         while select.select([self._descriptor], [], [], 0)[0]:
-            read = os.read(self._descriptor, 100)
+            try:
+                read = os.read(self._descriptor, 100)
+            except OSError:
+                read = b""
             if not read:  # The terminal is gone.
                 break
             keys += read.decode("utf-8", "replace")

@@ -103,6 +103,7 @@ class Outputs:
         folder: Path | None = getattr(options, "output_dir", None)
         if folder is not None and path is not None:
             target = target_of(folder, path, options)
+            _keep(target)
             file = self._create(target, self._files)
             return writer_for(options.format, file, source, self._style)
         if self._draws_captions:

@@ -119,7 +119,7 @@ class Stabiliser:
         return max(counts, key=lambda n: _n_same(words[:n][::-1], self.stable[::-1]))
 
     def _following(self, words: Sequence[DecodedWord]) -> list[DecodedWord]:
-        """The words that follow the stable ones, and of a word that covers the last one the rest."""
+        """The words that follow the stable ones; of one that covers the last of those, the rest."""
         last = self.stable[-1]
         following = list(words)
         if following and 2 * following[0].start < last.start + last.stop:

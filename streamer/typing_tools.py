@@ -320,7 +320,7 @@ class Stream:
 
 
 class Command:
-    """Runs a command of the user's for each piece of text, which it finds on its stdin."""
+    """Runs a command of the user's for each piece of text, which it finds on its stdin, a line."""
 
     can_delete = False
 
@@ -334,7 +334,7 @@ class Command:
         done = subprocess.run(
             self._command,
             shell=True,
-            input=text,
+            input=f"{text}\n",
             text=True,
             encoding="utf-8",
             check=False,

@@ -365,6 +365,13 @@ class Terminal:
         os.close(self._ours)
         os.close(self._theirs)
 
+    def hang_up(self) -> None:
+        """Close it, as a window is closed or a connection lost."""
+        self.process.send_signal(signal.SIGHUP)
+        os.close(self._ours)
+        os.close(self._theirs)
+        self._ours, self._theirs = os.open(os.devnull, os.O_RDWR), os.open(os.devnull, os.O_RDWR)
+
     def press(self, key: str) -> None:
         os.write(self._ours, key.encode())
 
@@ -403,6 +410,18 @@ def test_keys_pause_mark_and_quit_and_leave_the_terminal_as_it_was(tmp_path: Pat
     lines = saved.read_text().splitlines()
     assert lines[0].replace(",", "") == "Good morning and thank you all for coming."
     assert sum(line.startswith("--- 0:00:") for line in lines) == 2
+
+
+def test_what_was_being_said_when_the_terminal_is_closed_is_saved(tmp_path: Path) -> None:
+    saved = tmp_path / "talk.txt"
+    with Terminal("captions", "--sample", "--save", str(saved)) as terminal:
+        terminal.read_until(lambda _: terminal.finals())
+        n_finals = len(terminal.finals())
+        terminal.read_until(lambda output: "\x1b[2m" in output.rpartition(".\r\n")[2])
+        time.sleep(1.0)
+        terminal.hang_up()
+        assert terminal.process.wait(timeout=30) == 130
+    assert len(saved.read_text().splitlines()) > n_finals
 
 
 def test_a_mark_set_while_the_model_loads_stands_where_it_was_set(tmp_path: Path) -> None:

@@ -271,6 +271,10 @@ def test_one_file_for_each_recording_is_written_into_a_folder(
     assert main(["transcribe", *paths, "--output-dir", str(tmp_path), "--format", "srt"]) == 0
     assert capsys.readouterr() == ("", "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first.srt", "second.srt"]
+    (tmp_path / "first.srt").write_text("corrected by hand")
+    assert main(["transcribe", paths[0], "--output-dir", str(tmp_path), "--format", "srt"]) == 0
+    assert f"it is {tmp_path / 'first.srt.~1~'} now" in capsys.readouterr().err
+    assert (tmp_path / "first.srt.~1~").read_text() == "corrected by hand"
     for name in ("first.srt", "second.srt"):
         lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
         assert lines[0] == "1"

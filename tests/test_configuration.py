@@ -90,11 +90,13 @@ def test_values_become_what_the_command_line_would_make_of_them(
         'end-silence = 1\n[transcribe]\nrealtime = true\nsave = "~/talk.srt"\nrate = 8000\n'
     )
     monkeypatch.setenv("STREAMER_PARTIALS", "off")
+    monkeypatch.setenv("STREAMER_MODEL", "")
     found = in_force("transcribe", "-")
     assert found["end_silence"] == 1.0
     assert found["realtime"] is True
     assert found["save"] == Path.home() / "talk.srt"
     assert found["rate"] == 8000
+    assert found["model"] == "auto"
     assert found["partials"] is False
     assert in_force("transcribe", "--no-realtime", "-")["realtime"] is False
 
@@ -161,6 +163,17 @@ def test_the_doctor_sees_a_damaged_file_and_looks_at_the_rest(
     said = capsys.readouterr().out
     assert f"FAIL  configuration: {config}: expected the name of an option, found 'modell'" in said
     assert "  disk: " in said
+
+
+def test_what_mends_a_damaged_file_or_does_not_need_it_works(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text("modell = 1\n")
+    assert main(["config", "--path"]) == 0
+    assert capsys.readouterr() == (f"{config}\n", "")
+    assert main(["completion", "bash"]) == 0
+    assert "complete " in capsys.readouterr().out
+    assert main(["config"]) == 2
 
 
 def test_raw_sound_may_be_described_for_whenever_it_comes(

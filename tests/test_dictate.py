@@ -195,10 +195,10 @@ def test_a_command_is_run_for_each_utterance(
     log = tmp_path / "log"
     say_into(Command(f"cat >>'{log}'; echo ';' >>'{log}'"), Mode.FINAL)
     assert log.read_text().split(";\n") == [
-        "Dear anna, my street is in",
-        "$23?",
-        "This is wrong",
-        "DONE.",
+        "Dear anna, my street is in\n",
+        "$23?\n",
+        "This is wrong\n",
+        "DONE.\n",
         "",
     ]
     assert "cannot be taken back" in capsys.readouterr().err
@@ -296,6 +296,7 @@ def test_the_tool_is_that_of_the_session(environment: pytest.MonkeyPatch, tmp_pa
     [
         (["--replace", "my address"], "expected PHRASE=TEXT, found 'my address'"),
         (["--replace", "a=b\nc"], "argument --replace: "),
+        (["--exec", ""], "argument --exec: expected a command, found none"),
         (["--live", "--exec", "cat"], "--live needs somewhere"),
         (["--to", "stdout", "--file", "x"], "not allowed with"),
     ],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +194,13 @@ def refused(path: Path) -> str:
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
     return message
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there are no such names")
+def test_a_name_in_another_encoding_is_as_good_as_any(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    shutil.move(write(tmp_path / "a.wav", speech()), path)
+    assert len(read(path)) == len(speech())
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import stat
 import threading
 import time
@@ -72,7 +73,8 @@ class File:
         if stat.S_ISREG(status.st_mode) and status.st_size == 0:
             raise AudioError(f"{path}: the file is empty.")
         try:
-            self._sound = _Forwards(path)
+            # As bytes, because soundfile cannot encode a name that is not in the system's encoding.
+            self._sound = _Forwards(path if os.name == "nt" else os.fsencode(path))
         except (soundfile.LibsndfileError, OSError, TypeError) as error:
             if isinstance(error, TypeError):
                 raise AudioError(
