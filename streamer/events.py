@@ -48,7 +48,8 @@ class SpeechStarted:
 class Partial:
     """What has been understood so far. `text` is the stable and the unstable text together.
 
-    Its `words` are those of `text`; the ones of `stable_text` keep their times.
+    Its `words` are those of `text`; the ones of `stable_text` stay as they are, but that marks may
+    come behind the last of them, in `written`, when another becomes stable.
     """
 
     type: ClassVar[str] = "partial"

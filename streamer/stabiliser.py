@@ -68,14 +68,15 @@ class Stabiliser:
         n_before = len(self.stable)
         tail = words[n_before:]
         if self.stable:
-            last = self.stable[-1]
-            self.stable[-1] = replace(last, written=words[n_before - 1].written)
-            tail = [_not_before(last.stop, word) for word in tail]
+            tail = [_not_before(self.stable[-1].stop, word) for word in tail]
         n_agreed = self._n_agreed(tail, self._agreement)
         n_sure = next((i for i, word in enumerate(tail) if word.is_doubted), len(tail))
         n_stable = _n_ended(tail[: min(n_agreed, n_sure)], edge - self._stable_lag)
         n_shown = max(n_stable, len(tail) if is_pause else self._n_shown(tail, edge))
         kept = [] if is_pause else self._kept(tail, n_shown)
+        if n_before and n_stable:
+            # Not before: who types stable words waits, behind a mark, for the word that follows.
+            self.stable[-1] = replace(self.stable[-1], written=words[n_before - 1].written)
         self.stable += tail[:n_stable]
         if n_stable == len(tail) > 0:
             # What ends a hypothesis is followed by a full stop, whatever will be said next.

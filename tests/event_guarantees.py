@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -19,6 +20,7 @@ from streamer import (
     Statistics,
     Word,
 )
+from streamer.second_pass import MARKS
 
 ROUNDING_S = 1e-9  # of a sum of two times
 
@@ -71,7 +73,7 @@ def _check_utterance(number: int, events: Sequence[Event], *, must_end: bool) ->
     for event in events:
         if isinstance(event, Partial):
             assert event.text == " ".join(word.word for word in event.words)
-            assert event.words[: len(stable_words)] == stable_words, "stable words were moved"
+            _check_stable(stable_words, event.words)
             stable_words = event.words[: len(event.stable_text.split())]
             assert _continues(stable, event.stable_text), f"{stable!r} -> {event.stable_text!r}"
             stable = event.stable_text
@@ -80,6 +82,15 @@ def _check_utterance(number: int, events: Sequence[Event], *, must_end: bool) ->
         elif isinstance(event, Final):
             assert _continues(stable, event.text), f"{stable!r} was corrected: {event.text!r}"
             _check_final(event)
+
+
+def _check_stable(old: Sequence[Word], new: Sequence[Word]) -> None:
+    """Stable words stay as they are; only behind the last one marks may come."""
+    assert len(new) >= len(old), "stable words were taken back"
+    for before, after in zip(old, new, strict=False):
+        added = after.written.removeprefix(before.written)
+        assert replace(before, written=before.written + added) == after, f"{before} -> {after}"
+        assert not added or (before is old[-1] and not added.strip(MARKS)), f"{before} -> {after}"
 
 
 def _continues(old: str, new: str) -> bool:

@@ -61,6 +61,15 @@ def test_what_is_typed_is_the_same_in_the_end_however_it_was_typed(
     assert len(set(pages.values())) == 1
 
 
+def test_a_mark_that_comes_with_the_next_stable_word_takes_nothing_back() -> None:
+    page = dictation(Mode.STABLE)
+    without, marked = written("Thy beauty"), written("Thy beauty, and")
+    edits = page.push(partial(without, 2)) + page.push(partial(marked, 3))
+    edits += page.push(final(written("Thy beauty, and thy years")))
+    assert all(isinstance(edit, Insert) for edit in edits)
+    assert replayed("", edits) == "Thy beauty, and thy years"
+
+
 @given(utterances() | written_utterances(), st.booleans())
 def test_what_was_decided_is_never_decided_otherwise(words: list[Word], ends: bool) -> None:
     style = TextStyle(sentence_ends=ends)
