@@ -6,6 +6,8 @@ its output does not depend on how its input was cut into blocks.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import soxr
@@ -107,16 +109,25 @@ class Converter:
             )
 
 
+def as_array(block: npt.ArrayLike) -> npt.NDArray[Any]:
+    """What can be an array, as one; an array is not copied.
+
+    Raises:
+        AudioError: It cannot be one.
+    """
+    try:
+        return np.asarray(block)
+    except ValueError as error:
+        raise AudioError(f"Expected an array of samples, found none: {error}") from error
+
+
 def to_float32(block: npt.ArrayLike) -> Samples:
     """Scale an array of any number format to float32 in [-1, 1], keeping its shape.
 
     Raises:
         AudioError: The array does not hold real numbers.
     """
-    try:
-        array = np.asarray(block)
-    except ValueError as error:
-        raise AudioError(f"Expected an array of samples, found none: {error}") from error
+    array = as_array(block)
     kind = array.dtype.kind
     if kind == "f":
         with np.errstate(over="ignore"):  # becomes infinite, which is refused

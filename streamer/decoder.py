@@ -62,6 +62,10 @@ class DecodedWord:
         """The same word, its times counted from `n_samples` earlier."""
         return replace(self, start=self.start + n_samples, stop=self.stop + n_samples)
 
+    def is_after(self, sample: int) -> bool:
+        """Whether more of the word lies behind a sample than before it."""
+        return self.start + self.stop > 2 * sample
+
 
 @dataclass(frozen=True, slots=True)
 class FrameGrid:

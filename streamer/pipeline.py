@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streamer.audio import Converter, to_float32
+from streamer.audio import Converter, as_array
 from streamer.config import SAMPLE_RATE, Settings
 from streamer.events import Closed, Event, Statistics
 from streamer.listener import Listener
@@ -63,7 +63,7 @@ class Pipeline:
         self._check_is_open()
         converter = self._converter
         if converter is None:
-            shape = to_float32(samples).shape
+            shape = as_array(samples).shape
             converter = Converter(sample_rate, shape[1] if len(shape) == 2 else 1)
         if sample_rate != converter.sample_rate:
             raise ValueError(

@@ -376,8 +376,7 @@ class Recogniser:
     def _cut_at(
         self, cut: int, words: list[DecodedWord], segment: Segment, utterance: _Utterance
     ) -> None:
-        # What reaches further behind the cut than before it, the next utterance has.
-        said = [word for word in words if word.start + word.stop <= 2 * cut]
+        said = [word for word in words if not word.is_after(cut)]  # Others the next utterance has.
         said = [replace(word, stop=min(word.stop, cut)) for word in said]
         self._emit_final(segment.start, cut, said, utterance, speech_stop=cut)
         self._context_start = max(utterance.begin, cut - self._context)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from streamer.config import Settings, to_samples
 from streamer.decoder import DecodedWord
@@ -115,7 +116,7 @@ class Stabiliser:
         than its length: one more or less, if then more of the last ones are called the same.
         """
         stop = self.stable[-1].stop
-        by_time = next((i for i, word in enumerate(words) if _is_after(word, stop)), len(words))
+        by_time = next((i for i, word in enumerate(words) if word.is_after(stop)), len(words))
         counts = [n for n in (by_time, by_time - 1, by_time + 1) if 0 <= n <= len(words)]
         return max(counts, key=lambda n: _n_same(words[:n][::-1], self.stable[::-1]))
 
@@ -127,8 +128,9 @@ class Stabiliser:
             # It is heard as one word with the last stable one by now: TO, then TODAY.
             whole = following.pop(0)
             if rest := whole.text.removeprefix(last.text):
-                is_written = whole.written.upper().startswith(whole.text[: -len(rest)])
-                written = whole.written[len(whole.text) - len(rest) :] if is_written else ""
+                n_stable = len(whole.text) - len(rest)
+                is_written = whole.written.upper().startswith(whole.text[:n_stable])
+                written = whole.written[n_stable:] if is_written else ""
                 following.insert(0, replace(whole, text=rest, written=written))
         return [_not_before(last.stop, word) for word in following]
 
@@ -136,12 +138,12 @@ class Stabiliser:
         """What stays of the words that were shown, behind those that are shown of a hypothesis."""
         was = self.unstable
         n_same = _n_same(tail, was)
-        missed = was[n_shown:] if n_same >= min(n_shown, len(was)) else []
+        missed = was[n_shown:] if n_same >= n_shown else []
         self._n_missed = self._n_missed + 1 if missed and n_same < len(was) else 0
         if self._n_missed == N_MISSED:
             self._n_missed, missed = 0, []
-        before = [*self.stable, *tail[:n_shown]][-1:]
-        return _after(missed, before[0].stop) if before else list(missed)
+        before = [*self.stable, *tail[:n_shown]]
+        return _after(missed, before[-1].stop if before else self._start)
 
     def _n_agreed(self, tail: Sequence[DecodedWord], n_hypotheses: int) -> int:
         """How many of the first words the last so many hypotheses have, this one included."""
@@ -159,12 +161,8 @@ class Stabiliser:
 
 
 def _after(words: Sequence[DecodedWord], start: int) -> list[DecodedWord]:
-    """The words of which at least half lies behind the sample `start`, and only that part."""
-    return [_not_before(start, word) for word in words if _is_after(word, start)]
-
-
-def _is_after(word: DecodedWord, start: int) -> bool:
-    return word.start + word.stop > 2 * start
+    """The words that are after the sample `start`, and of each only what is."""
+    return [_not_before(start, word) for word in words if word.is_after(start)]
 
 
 def _not_before(start: int, word: DecodedWord) -> DecodedWord:
@@ -173,9 +171,8 @@ def _not_before(start: int, word: DecodedWord) -> DecodedWord:
 
 def _n_same(words: Sequence[DecodedWord], others: Sequence[DecodedWord]) -> int:
     """How many first words are the same."""
-    pairs = enumerate(zip(words, others, strict=False))
-    n_pairs = min(len(words), len(others))
-    return next((i for i, (word, other) in pairs if word.text != other.text), n_pairs)
+    same = (word.text == other.text for word, other in zip(words, others, strict=False))
+    return sum(takewhile(bool, same))
 
 
 def _n_ended(words: Sequence[DecodedWord], edge: int) -> int:

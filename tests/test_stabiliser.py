@@ -89,7 +89,7 @@ def test_what_is_shown_is_in_order_and_of_the_last_hypotheses(
         stabiliser.push(hypothesis, edge)
         heard = [*heard, {word.text for word in hypothesis}][-N_MISSED - 1 :]
         for word in stabiliser.unstable:
-            assert any(word.text in text for texts in heard for text in texts)
+            assert any(word.text in hypothesis_texts for hypothesis_texts in heard)
         shown = stabiliser.stable + stabiliser.unstable
         middles = [word.start + word.stop for word in shown]
         assert middles == sorted(middles)
@@ -126,8 +126,8 @@ def test_what_is_shown_is_taken_back_only_when_it_stays_away_or_is_something_els
         *[("A", "A X")] * (N_MISSED - 1),
         ("A", "A"),
     ]:
-        edge = 20 + SHOWN_LAG if heard else 0
-        stabiliser.push([replace(word, is_doubted=True) for word in words(heard)], edge)
+        doubted = [replace(word, is_doubted=True) for word in words(heard)]
+        stabiliser.push(doubted, edge=20 + SHOWN_LAG)
         assert texts(stabiliser.stable + stabiliser.unstable) == shown
 
 

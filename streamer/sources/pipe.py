@@ -115,7 +115,6 @@ class Pipe:
             self._unread = start + self._unread
         self._encoding = encoding
         self._channels = channels
-        self._rate = rate
         self._converter = Converter(rate, channels)
 
     def read(self) -> Block | None:
@@ -151,7 +150,7 @@ class Pipe:
         if n_missing and not self._stopping.is_set():
             logger.warning(
                 "The WAV stream on standard input breaks off %.1f s before its end.",
-                n_missing / self._rate,
+                n_missing / self._converter.sample_rate,
             )
         return Block(self._converter.flush())
 
