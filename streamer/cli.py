@@ -29,7 +29,7 @@ from streamer.arguments import parser, settings_of, source_of
 from streamer.config import SAMPLE_RATE
 from streamer.dictation import Mode
 from streamer.errors import AudioError, ConfigurationError, StreamerError
-from streamer.events import Event
+from streamer.events import Closed, Event, Statistics
 from streamer.interruption import INTERRUPTED, Interruption, ends_at_once
 from streamer.outputs import Outputs, say
 from streamer.pipeline import Pipeline
@@ -203,6 +203,8 @@ def _transcribe(options: argparse.Namespace) -> int:
             with Interruption(source) as interruption:
                 try:
                     for event in _events(source, options):
+                        if isinstance(event, Closed) and not interruption.happened:
+                            _hint_at_silence(event.statistics, path)
                         with tqdm.external_write_mode(sys.stdout):
                             outputs.write(event, path)
                 except AudioError as error:
@@ -288,6 +290,14 @@ def _hint_at_other_models(options: argparse.Namespace) -> None:
 
     if options.model == "auto" and store.default() == STARTER:
         say(f"The model is {STARTER}; `streamer models` lists others.")
+
+
+def _hint_at_silence(statistics: Statistics, path: str) -> None:
+    """Say of a recording that gave no text why it did not."""
+    if not statistics.utterances:
+        say(f"{path}: nothing in it sounds like speech.")
+    elif not statistics.words:
+        say(f"{path}: no word in it was understood.")
 
 
 class _Warnings(logging.Handler):

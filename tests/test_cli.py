@@ -484,6 +484,20 @@ def test_a_name_that_no_file_can_have_does_not_end_the_list(
 
 
 @pytest.mark.usefixtures("_loaded")
+@pytest.mark.usefixtures("_loaded")
+def test_of_a_recording_that_gives_no_text_the_reason_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silence, word = tmp_path / "silence.wav", tmp_path / "word.wav"
+    soundfile.write(silence, np.zeros(32_000), 16_000)
+    soundfile.write(word, excerpt(0.5, 0.72), 16_000)
+    assert main(["transcribe", str(silence), str(word)]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{silence}: nothing in it sounds like speech." in err
+    assert f"{word}: no word in it was understood." in err
+
+
 def test_a_failure_shows_its_traceback_when_asked_to(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

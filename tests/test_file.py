@@ -147,6 +147,33 @@ def test_a_file_that_is_shorter_than_it_says_is_read_and_told_of(
     assert f"is said to be {n_samples / 16_000:.1f} s long, but ends after " in message
 
 
+@pytest.mark.parametrize("form", ["wav", "aiff", "au"])
+def test_a_file_that_was_cut_off_is_read_and_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, form: str
+) -> None:
+    path = write(tmp_path / f"a.{form}", np.tile(speech(), 10))
+    n_samples = len(read(path))
+    assert not caplog.messages
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    n_left = len(read(path))
+    assert 0.4 < n_left / n_samples < 0.6
+    (message,) = caplog.messages
+    assert f"is said to be {n_samples / 16_000:.1f} s long, but ends after " in message
+
+
+def test_a_recording_into_a_pipe_does_not_say_how_long_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "a.wav", speech())
+    expected = read(path)
+    with path.open("r+b") as file:
+        file.seek(40)  # the size of the data
+        file.write(bytes([0xFF] * 4))
+    assert np.array_equal(read(path), expected)
+    assert not caplog.messages
+
+
 def test_a_file_can_be_read_again(tmp_path: Path) -> None:
     file = File(write(tmp_path / "sound.wav", speech()))
     lengths = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 import threading
 import time
@@ -14,6 +15,7 @@ import soundfile
 from streamer.audio import Converter
 from streamer.errors import AudioError
 from streamer.sources import Block
+from streamer.sources.pipe import UNKNOWN_SIZE
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +23,8 @@ BLOCK_S = 0.1
 REALTIME_BLOCK_S = 0.02  # as from a microphone
 UNKNOWN_FRAMES = 1 << 62  # What was written into a pipe does not say how long it is.
 UNEXPECTED_END_S = 1.0  # The length of an MP3 file is partly estimated.
+# What libsndfile notes of a WAV, AIFF or AU file that is shorter than its header says, in bytes.
+SHORTENED = re.compile(r"(?m)^ *(?:data|SSND|Data Size) *: (\d+) \(should be ([1-9]\d*)\)")
 
 
 class _Forwards(soundfile.SoundFile):  # type: ignore[misc]  # It has no types.
@@ -95,8 +99,11 @@ class File:
                 f"{path}: the recording holds no sound, its length is zero. If it was recorded "
                 "into a pipe, which leaves the length out: streamer transcribe - < FILE"
             )
-        self._n_frames = self._sound.frames if self._sound.frames < UNKNOWN_FRAMES else 0
-        self.duration_s = self._n_frames / self._sound.samplerate
+        n_frames = self._sound.frames if self._sound.frames < UNKNOWN_FRAMES else 0
+        self.duration_s = self._said_s = n_frames / self._sound.samplerate
+        if found := SHORTENED.search(self._sound.extra_info):
+            n_said, n_there = map(int, found.groups())
+            self._said_s *= n_said / n_there if n_said < UNKNOWN_SIZE else 1.0
         try:
             self._converter = Converter(self._sound.samplerate, self._sound.channels)
         except AudioError as error:
@@ -132,13 +139,13 @@ class File:
         except (soundfile.LibsndfileError, AudioError) as error:
             raise AudioError(f"{self._path}: {error}") from error
         self._has_ended = True
-        n_missing = self._n_frames - self._n_read
-        if n_missing > UNEXPECTED_END_S * self._sound.samplerate and not empty:
+        read_s = self._n_read / self._sound.samplerate
+        if self._said_s - read_s > UNEXPECTED_END_S and not empty:
             logger.warning(
                 "%s is said to be %.1f s long, but ends after %.1f s.",
                 self._path,
-                self.duration_s,
-                self._n_read / self._sound.samplerate,
+                self._said_s,
+                read_s,
             )
         return Block(self._converter.flush())
 
