@@ -188,7 +188,7 @@ def test_xla_compiles_the_decoder_and_not_the_encoder_unless_it_is_told(
     monkeypatch.setattr(tf, "function", spy)
     assert (model.hear(WAVES["wave_fox"]).text or "").startswith(WRITTEN["fox"])
     assert is_compiled == {"encoder": encoder, "decoder": decoder}
-    assert len(model.buckets) == (5 if jit_compile else 31)
+    assert len(model.buckets) == (6 if jit_compile else 20)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,17 @@ def test_without_xla_one_graph_takes_all_lengths_and_numbers_of_utterances() -> 
         model.log_probs(sound(36_001))
 
 
+def test_long_sound_is_rounded_up_more_coarsely() -> None:
+    model = CompiledModel(Network(), [100_000], jit_compile=False)
+    assert [given(model, n) for n in (55_900, 56_100, 64_100, 95_900, 96_100)] == [
+        56_000,
+        64_000,
+        80_000,
+        96_000,
+        100_000,
+    ]
+
+
 def test_a_network_that_fails_at_some_length_is_named() -> None:
     class Limited(Network):
         def __call__(self, waveforms: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

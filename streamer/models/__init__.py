@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 # The lengths of a model that is compiled for each. One costs a second or two of the first start and
 # saves the time that a shorter utterance would spend on padding. From `scripts/measure_buckets` on
 # two busy cores: time grows with the length, and partials take a tenth less than with the best four
-# lengths, a third less than with the best two. An utterance of 8 s, with what is heard before and
-# after it, is given 9. The longest is the published length of wav2vec2-960h.
-BUCKETS_S = (2.0, 4.0, 6.0, 9.0, 15.375)
+# lengths, a third less than with the best two. A partial of a long utterance has 2.5 to 4 s, as has
+# its final; an utterance of 8 s, with what is heard before and after it, is given 9. The longest is
+# the published length of wav2vec2-960h.
+BUCKETS_S = (2.0, 3.0, 4.0, 6.0, 9.0, 15.375)
 AS_PUBLISHED = "@published"  # behind the name of a model whose own graph is to be run
 
 logger = logging.getLogger(__name__)
