@@ -1,6 +1,7 @@
 from . import config as config
 from . import errors as errors
 from . import events as events
+from . import models as models
 from . import sources as sources
 from .config import PRESETS, NoiseGate, Settings, TextStyle
 from .errors import (

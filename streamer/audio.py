@@ -18,6 +18,7 @@ from streamer.errors import AudioError
 Samples = npt.NDArray[np.float32]  # shape [n_samples]
 
 MIN_RATE, MAX_RATE = 4_000, 384_000  # Hz, what microphones and files have, with room to spare
+MAX_CHANNELS = 1024  # what libsndfile takes
 LOUDEST = 64.0  # A float beyond it is surely an integer that was never scaled.
 
 
@@ -37,8 +38,9 @@ class Converter:
             raise AudioError(
                 f"Expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, found {sample_rate}."
             )
-        if channels < 1:
-            raise AudioError(f"Expected at least one channel, found {channels}.")
+        if not 1 <= channels <= MAX_CHANNELS:
+            hint = " An array is [n_samples, channel]." if channels > MAX_CHANNELS else ""
+            raise AudioError(f"Expected 1 to {MAX_CHANNELS} channels, found {channels}.{hint}")
         self.sample_rate = sample_rate
         self.channels = channels
         self.reset()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 SAMPLE_RATE = 16_000  # Hz, the one rate inside: wav2vec 2.0 and WebRTC VAD both work at it.
@@ -16,6 +16,7 @@ CHANGEABLE = ("end_silence_s", "trailing_pad_s", "partials")
 PRECISIONS = ("auto", "float32", "bfloat16")
 # Speech that has not yet been long enough to be an utterance is forgotten after such a silence.
 CANDIDATE_SILENCE_S = 0.5
+NUMBERS: dict[str, type | tuple[type, ...]] = {"bool": bool, "int": int, "float": (int, float)}
 
 
 def to_samples(seconds: float) -> int:
@@ -45,8 +46,8 @@ class NoiseGate:
         phrase_pause_s: Words with less between them are one phrase.
     """
 
-    lone_letter_confidence: float = 0.95
-    doubt_per_letter: float = 0.06
+    lone_letter_confidence: float = 0.97
+    doubt_per_letter: float = 0.04
     least_confidence: float = 0.65
     agreed_confidence: float = 0.4
     sure_confidence: float = 0.9
@@ -150,9 +151,17 @@ class Settings:
             if not holds:
                 raise ValueError(f"Expected {expected}, found {found}.")
 
-        for name in self.__slots__:
-            value = getattr(self, name)
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            kind = str(field.type).removesuffix(" | None")
+            if kind in NUMBERS and (value is not None or kind == field.type):
+                is_one = isinstance(value, NUMBERS[kind]) and (kind == "bool") == (
+                    isinstance(value, bool)  # which Python takes for an integer
+                )
+                check(is_one, f"{name} as {field.type}", repr(value))
             check(not isinstance(value, float) or math.isfinite(value), f"a finite {name}", value)
+        is_gate = self.noise_gate is None or isinstance(self.noise_gate, NoiseGate)
+        check(is_gate, "noise_gate as a NoiseGate or None", repr(self.noise_gate))
         check(self.vad_frame_ms in (10, 20, 30), "vad_frame_ms 10, 20 or 30", self.vad_frame_ms)
         check(self.precision in PRECISIONS, "precision " + " or ".join(PRECISIONS), self.precision)
         check(self.vad_mode in (0, 1, 2, 3), "vad_mode 0, 1, 2 or 3", self.vad_mode)
@@ -193,7 +202,11 @@ class Settings:
         # Two pieces, of which one waits for the model, and all that may come before and after one.
         least_s = 2 * self.longest_piece_s + self.pre_roll_s + self.end_silence_s
         least_s += self.longest_candidate_s + self.context_s
-        check(self.ring_s >= least_s, f"ring_s of at least {least_s:g}", self.ring_s)
+        check(
+            least_s <= self.ring_s <= 86_400.0,
+            f"ring_s from {least_s:g} to a day's 86400",
+            self.ring_s,
+        )
 
     @property
     def longest_candidate_s(self) -> float:

@@ -13,7 +13,7 @@ Times are seconds since capture began. For any stream of events:
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Word:
 class SpeechStarted:
     """Somebody began to speak. `start_s` includes the pre-roll."""
 
-    type: ClassVar[str] = "speech_started"
+    type: ClassVar[Literal["speech_started"]] = "speech_started"
     utterance: int
     start_s: float
 
@@ -52,7 +52,7 @@ class Partial:
     come behind the last of them, in `written`, when another becomes stable.
     """
 
-    type: ClassVar[str] = "partial"
+    type: ClassVar[Literal["partial"]] = "partial"
     utterance: int
     start_s: float
     end_s: float
@@ -70,7 +70,7 @@ class Final:
     how long the speaker waited for it.
     """
 
-    type: ClassVar[str] = "final"
+    type: ClassVar[Literal["final"]] = "final"
     utterance: int
     start_s: float
     end_s: float
@@ -87,7 +87,7 @@ class Final:
 class AudioDropped:
     """Sound was lost. No utterance reaches across the gap."""
 
-    type: ClassVar[str] = "audio_dropped"
+    type: ClassVar[Literal["audio_dropped"]] = "audio_dropped"
     start_s: float
     duration_s: float
     reason: str
@@ -101,7 +101,7 @@ class DeviceLost:
     or in vain.
     """
 
-    type: ClassVar[str] = "device_lost"
+    type: ClassVar[Literal["device_lost"]] = "device_lost"
     device: str
     at_s: float
 
@@ -113,7 +113,7 @@ class DeviceRestored:
     What was not captured since `DeviceLost` is an `AudioDropped` before it.
     """
 
-    type: ClassVar[str] = "device_restored"
+    type: ClassVar[Literal["device_restored"]] = "device_restored"
     device: str
     at_s: float
 
@@ -126,7 +126,7 @@ class Lagging:
     yet recognised; `rtf` the model's time over the time of the sound, the median of its last calls.
     """
 
-    type: ClassVar[str] = "lagging"
+    type: ClassVar[Literal["lagging"]] = "lagging"
     lag_s: float
     rtf: float
 
@@ -159,7 +159,7 @@ class Statistics:
 class Closed:
     """The last event of every stream."""
 
-    type: ClassVar[str] = "closed"
+    type: ClassVar[Literal["closed"]] = "closed"
     statistics: Statistics
 
 

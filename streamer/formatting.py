@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import overload
 
 from streamer.casing import capitalised, cased, lowered
 from streamer.config import TextStyle
@@ -55,6 +56,12 @@ class Formatter:
         self._style = style
         self._begins_sentence = True
 
+    @overload
+    def push(self, event: Partial) -> Partial: ...
+    @overload
+    def push(self, event: Final) -> Final: ...
+    @overload
+    def push(self, event: Event) -> Event: ...
     def push(self, event: Event) -> Event:
         """The event as it is to be shown; one without words is returned as it is."""
         if isinstance(event, Partial):

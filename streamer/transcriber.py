@@ -1,9 +1,9 @@
 """The threaded shell around the core: threads, the event queue, lifecycle, statistics.
 
 Two threads of ours: `streamer-capture` reads the source and listens (VAD, segmenter, ring buffer);
-`streamer-inference` loads the model, does the work and delivers the events. A third,
-`streamer-warm-up`, compiles the model's lengths and ends; a microphone has one of its own. The
-listener and the recogniser are touched under one lock; the model runs outside of it.
+`streamer-inference` does the work and delivers the events. Two more end when the model is ready:
+`streamer-load` loads it, `streamer-warm-up` compiles its lengths. A microphone has one of its own.
+The listener and the recogniser are touched under one lock; the model runs outside of it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,21 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import inspect
+import logging
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from streamer import models
-from streamer.config import Settings, to_samples, to_seconds
+from streamer.audio import Converter
+from streamer.config import SAMPLE_RATE, Settings, to_samples, to_seconds
 from streamer.errors import CallbackError, DeviceLostError
 from streamer.event_queue import EventQueue
 from streamer.events import Closed, Event, Final, Partial, Statistics
@@ -35,6 +40,12 @@ EVENT_CAPACITY = 256  # more than anybody reads in a minute of speech
 PHRASE_S = 5.0
 # Sound servers hold back a tenth of a second, and fingers are quicker than last words.
 PAUSE_AFTER_S = 0.3
+LONGEST_PAUSE_AFTER_S = 3600.0
+# A callback that never returns, or a source that does not stop, must not keep Python from ending.
+EXIT_WITHIN_S = 5.0
+
+logger = logging.getLogger(__name__)
+_running: weakref.WeakSet[Transcriber] = weakref.WeakSet()  # since they were started
 
 
 class Transcriber:
@@ -62,7 +73,9 @@ class Transcriber:
     happens, `statistics` says what became of every second.
 
     A failure in a thread or in a callback ends the stream and is raised once: to whoever iterates,
-    else by `wait` or `close`.
+    else by `wait` or `close`. With callbacks it is also logged when it happens.
+
+    A transcriber is for one stream, and so is its source.
     """
 
     def __init__(
@@ -84,7 +97,18 @@ class Transcriber:
             on_event: Called with every event.
             on_partial: Called with every partial.
             on_final: Called with every final.
+
+        Raises:
+            TypeError: The source is none, or a callback is a coroutine function.
         """
+        if isinstance(source, str | Path):
+            raise TypeError(f"Expected a source, as File({str(source)!r}), found a name.")
+        for callback in (on_event, on_partial, on_final):
+            if inspect.iscoroutinefunction(callback):
+                raise TypeError(
+                    f"Callbacks run on a thread, found the coroutine function {callback.__name__}. "
+                    "In a coroutine, iterate: `async for event in transcriber`."
+                )
         if source is None:
             from streamer.sources.microphone import Microphone
 
@@ -98,8 +122,12 @@ class Transcriber:
         self._recogniser: Recogniser | None = None
         self._changed = threading.Condition()
         self._events = EventQueue(EVENT_CAPACITY)
+        self._converter = Converter(SAMPLE_RATE)
+        self._lifecycle = threading.RLock()  # `start` is done as a whole before there is an end.
         self._threads: list[threading.Thread] = []
         self._is_started = False
+        self._is_closed = False
+        self._loaded: Future[Model] = Future()
         self._is_cancelled = False
         self._is_overloaded = False
         self._is_warm = False  # The model's first length is ready,
@@ -139,6 +167,7 @@ class Transcriber:
             return True
 
         model.warm_up(keep_going)
+        self._is_warm = self._is_warmed_up = True
 
     def start(self) -> None:
         """Open the source and begin; does nothing when it has begun.
@@ -147,23 +176,26 @@ class Transcriber:
             AudioError: The sound cannot be used.
             DeviceError: The device cannot be used.
         """
-        with self._changed:
+        with self._lifecycle:
             if self._is_started:
                 return
+            if self._is_closed:
+                raise RuntimeError("This transcriber was closed before it began. Make a new one.")
+            self._source.open()  # If that fails, it may work the next time.
             self._is_started = True
-        try:
-            self._source.open()
-        except BaseException:
-            self._is_started = False  # It may work the next time.
-            raise
-        self._threads = [
-            threading.Thread(target=self._capture, name="streamer-capture", daemon=True),
-            threading.Thread(target=self._infer, name="streamer-inference", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
-        # A forgotten transcriber must not keep TensorFlow running while Python shuts down.
-        atexit.register(self.cancel)
+            _running.add(self)
+            if not isinstance(self._model, str | Path):
+                self._loaded.set_result(self._model)
+            else:
+                # Python waits for such a thread before it shuts down: half an import of TensorFlow
+                # would crash there.
+                loader = ThreadPoolExecutor(1, thread_name_prefix="streamer-load")
+                self._loaded = loader.submit(_found, self._model, self._settings)
+                loader.shutdown(wait=False)
+            for run, name in ((self._capture, "capture"), (self._infer, "inference")):
+                thread = threading.Thread(target=run, name=f"streamer-{name}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
     def close(self) -> None:
         """End the sound here, finish what was said, and end the threads.
@@ -172,25 +204,30 @@ class Transcriber:
         can still be read afterwards. A signal handler, which interrupts the main thread anywhere,
         must not wait: let it call the source's `stop`.
         """
+        self._is_closed = True
         self._source.stop()
         self._events.free()
         self._join()
 
     def cancel(self) -> None:
-        """End at once, throwing away what was not delivered yet. Otherwise like `close`."""
-        with self._changed:
-            self._is_cancelled = True
-            self._changed.notify_all()
-        self._source.stop()
-        self._events.free()
-        self._events.clear()
+        """End at once, throwing away what was not delivered yet. Otherwise like `close`.
+
+        A model that is just being loaded is waited for, and a callback that runs.
+        """
+        self._abandon()
         self._join()
 
     def wait(self) -> None:
         """Wait until the source has ended and everything is delivered.
 
-        Only with callbacks: without them, iterate.
+        Raises:
+            TypeError: There are no callbacks: iterate instead.
+            RuntimeError: It was not started.
         """
+        if not self._has_callbacks:
+            raise TypeError("A transcriber without callbacks is not waited for: iterate.")
+        if not self._is_started:
+            raise RuntimeError("Expected a transcriber that was started; call `start` first.")
         self._join()
 
     def change(self, **changes: Any) -> None:
@@ -217,7 +254,14 @@ class Transcriber:
         Args:
             after_s: So much more sound is taken in: what was said before the call is still on its
                 way through the device and the sound server.
+
+        Raises:
+            ValueError: That is no time.
         """
+        if not 0.0 <= after_s <= LONGEST_PAUSE_AFTER_S:
+            raise ValueError(
+                f"Expected after_s from 0 to {LONGEST_PAUSE_AFTER_S:g}, found {after_s}."
+            )
         with self._changed:
             if self._n_until_pause is None:
                 self._n_until_pause = to_samples(after_s)
@@ -235,7 +279,7 @@ class Transcriber:
     @property
     def is_loading(self) -> bool:
         """Whether the model is not ready for what is to be recognised; the sound is kept."""
-        return not self._is_warm or self._is_waited_for
+        return (not self._is_warm or self._is_waited_for) and not self._is_cancelled
 
     @property
     def is_silent(self) -> bool:
@@ -308,25 +352,27 @@ class Transcriber:
                 yield event
         self._join()
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> AsyncIterator[Event]:
         """Every event until the end, for coroutines; no thread of its own waits for them."""
-        self._begin_reading()
-        loop = asyncio.get_running_loop()
-        while True:
-            ready = asyncio.Event()
+        return _Reader(self, self._events)
 
-            def wake(ready: asyncio.Event = ready) -> None:
-                with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
-                    loop.call_soon_threadsafe(ready.set)
+    async def __aenter__(self) -> Transcriber:
+        """Start, without holding up the event loop meanwhile."""
+        try:
+            await asyncio.to_thread(self.start)
+        except asyncio.CancelledError as error:  # The thread goes on to start it.
+            await self.__aexit__(type(error), error, None)
+            raise
+        return self
 
-            is_ready, event = self._events.poll(wake)
-            if not is_ready:
-                await ready.wait()
-            elif event is None:
-                break
-            else:
-                yield event
-        self._join()
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close; after an exception, cancel. The event loop goes on meanwhile."""
+        await asyncio.to_thread(self.__exit__, kind, error, traceback)
 
     def _begin_reading(self) -> None:
         if self._has_callbacks:
@@ -334,22 +380,38 @@ class Transcriber:
         self.start()
 
     def _join(self) -> None:
-        current = threading.current_thread()
-        if current in self._threads:
+        if threading.current_thread() in self._threads:
             return
-        for thread in self._threads:
+        with self._lifecycle:
+            threads = list(self._threads)
+        for thread in threads:
             thread.join()
-        atexit.unregister(self.cancel)
         with self._changed:
             failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
 
+    def _abandon(self, within_s: float | None = None) -> None:
+        """Have everything end at once; wait for it so long, if it is said how long."""
+        self._is_closed = True
+        with self._changed:
+            self._is_cancelled = True
+            self._changed.notify_all()
+        self._source.stop()
+        self._events.free()
+        self._events.clear()
+        if within_s is not None:
+            for thread in self._threads:
+                thread.join(within_s)
+
     def _fail(self, error: BaseException) -> None:
         """Remember the first failure, and wake everybody up."""
         with self._changed:
+            is_first = self._failure is None
             self._failure = self._failure or error
             self._changed.notify_all()
+        if is_first and self._has_callbacks:  # Nobody may ask for long.
+            logger.error("The transcriber has stopped: %s", error)
 
     # The capture thread.
 
@@ -359,8 +421,13 @@ class Transcriber:
             while (heard := self._source.read()) is not None and not self._is_cancelled:
                 if isinstance(heard, Block):
                     self._take_in(heard)
-                else:
+                elif isinstance(heard, DeviceChange):
                     self._change_device(heard)
+                else:
+                    raise TypeError(
+                        f"Expected a Block, a DeviceChange or None from the source "
+                        f"{self._source.name}, found {type(heard).__name__}."
+                    )
         except DeviceLostError as error:
             lost_device = self._source.name
             self._fail(error)
@@ -377,12 +444,13 @@ class Transcriber:
 
     def _take_in(self, block: Block) -> None:
         listener = self._listener
+        heard = self._converter.push(block.samples)  # Whoever made it, it is sound from here on.
         with self._changed:
             if block.n_lost:
                 listener.skip(block.n_lost, block.reason)
             # In slices: a block of any length finds room in the end.
-            for start in range(0, len(block.samples), listener.frame_length):
-                samples = block.samples[start : start + listener.frame_length]
+            for start in range(0, len(heard), listener.frame_length):
+                samples = heard[start : start + listener.frame_length]
                 if self._n_until_pause is not None:
                     if self._n_until_pause <= 0:
                         listener.skip(len(samples), None)
@@ -417,7 +485,7 @@ class Transcriber:
         try:
             if self._is_cancelled:
                 return
-            model = self._model = _found(self._model, self._settings)
+            model = self._model = self._loaded.result()
             warm_up = threading.Thread(
                 target=self._warm_up, args=(model,), name="streamer-warm-up", daemon=True
             )
@@ -498,8 +566,10 @@ class Transcriber:
                 on_partial(event)
             if on_final and isinstance(event, Final):
                 on_final(event)
-        except Exception as error:
+        except BaseException as error:
             self._has_callback_failed = True
+            if not isinstance(error, Exception):  # as of `sys.exit`
+                raise
             raise CallbackError(
                 f"A callback raised {type(error).__name__}: {error}. The transcriber has stopped."
             ) from error
@@ -518,3 +588,47 @@ def _found(model: str | Path | Model, settings: Settings) -> Model:
     if isinstance(model, str | Path):
         return models.load(model, jit_compile=settings.jit_compile, precision=settings.precision)
     return model
+
+
+class _Reader:
+    """Reads the events of a transcriber in coroutines.
+
+    A call that was cancelled, as by a time limit, has taken nothing.
+    """
+
+    def __init__(self, transcriber: Transcriber, events: EventQueue) -> None:
+        self._transcriber = transcriber
+        self._events = events
+        self._begun: asyncio.Future[None] | None = None
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._begun is None:  # A source may take its time to open.
+            begin = self._transcriber._begin_reading
+            self._begun = asyncio.ensure_future(asyncio.to_thread(begin))
+        await asyncio.shield(self._begun)
+        loop = asyncio.get_running_loop()
+        while True:
+            ready = asyncio.Event()
+
+            def wake(ready: asyncio.Event = ready) -> None:
+                with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
+                    loop.call_soon_threadsafe(ready.set)
+
+            is_ready, event = self._events.poll(wake)
+            if not is_ready:
+                await ready.wait()
+            elif event is None:
+                await asyncio.to_thread(self._transcriber._join)
+                raise StopAsyncIteration
+            else:
+                return event
+
+
+@atexit.register
+def _end_with_python() -> None:
+    """A forgotten transcriber must not keep TensorFlow running while Python shuts down."""
+    for transcriber in list(_running):
+        transcriber._abandon(EXIT_WITHIN_S)

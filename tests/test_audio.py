@@ -181,9 +181,11 @@ def test_a_rate_that_no_recording_has_is_refused(rate: int) -> None:
         Converter(rate)
 
 
-def test_no_channels_are_refused() -> None:
-    with pytest.raises(AudioError, match="at least one channel, found 0"):
+def test_no_channels_and_samples_taken_for_channels_are_refused() -> None:
+    with pytest.raises(AudioError, match=r"1 to 1024 channels, found 0\.$"):
         Converter(16_000, 0)
+    with pytest.raises(AudioError, match=r"found 9000\. An array is \[n_samples, channel\]"):
+        Converter(16_000, 9_000)
 
 
 def test_levels_are_decibels_of_full_scale() -> None:

@@ -117,7 +117,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["transcribe", "-", "--rate", "12"], 2, "from 4000 to 384000 Hz, found 12"),
         (["transcribe", "-", "--rate", "0"], 2, "from 4000 to 384000 Hz, found 0"),
         (["transcribe", "-", "--rate", "fast"], 2, "invalid int value: 'fast'"),
-        (["transcribe", "-", "--channels", "-1"], 2, "at least one channel, found -1"),
+        (["transcribe", "-", "--channels", "-1"], 2, "1 to 1024 channels, found -1"),
         (["transcribe", "-", "--encoding", "mp3"], 2, "invalid choice: 'mp3'"),
         (["transcribe", "-", "-"], 2, "can be read once only"),
         (["transcribe", "-", "--realtime"], 2, "a pipe has its own speed"),

@@ -157,10 +157,10 @@ def said(*words: tuple[str, float], pause_s: float = 0.1) -> list[DecodedWord]:
 @pytest.mark.parametrize(
     ("text", "confidence", "is_spoken"),
     [
-        ("A", 0.955, True),
-        ("A", 0.945, False),
-        ("FOUR", 0.78, True),
-        ("FOUR", 0.76, False),
+        ("A", 0.975, True),
+        ("A", 0.965, False),
+        ("FOUR", 0.86, True),
+        ("FOUR", 0.84, False),
         ("EXTRAORDINARY", 0.66, True),
         ("EXTRAORDINARY", 0.64, False),
         ("A", 0.0, False),

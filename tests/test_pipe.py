@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,13 +84,17 @@ def pipe_of(*writes: bytes, **form: Any) -> Iterator[Pipe]:
 def hear(*writes: bytes, **form: Any) -> Samples:
     """All that is heard on a pipe."""
     with pipe_of(*writes, **form) as pipe:
-        pipe.open()
-        blocks = []
-        while (block := pipe.read()) is not None:
-            assert block.n_lost == 0
-            blocks.append(block.samples)
-        assert pipe.read() is None
-        pipe.close()
+        return all_of(pipe)
+
+
+def all_of(pipe: Pipe) -> Samples:
+    pipe.open()
+    blocks = []
+    while (block := pipe.read()) is not None:
+        assert block.n_lost == 0
+        blocks.append(block.samples)
+    assert pipe.read() is None
+    pipe.close()
     return np.concatenate(blocks)
 
 
@@ -166,7 +173,7 @@ def test_a_broken_float_is_refused_with_its_place() -> None:
         ({"encoding": "mp3"}, "Expected an encoding of u8, .*found 'mp3'|found 'mp3'"),
         ({"rate": 0}, "Expected a rate from 4000 to 384000 Hz, found 0"),
         ({"rate": -16_000}, "found -16000"),
-        ({"channels": 0}, "Expected at least one channel, found 0"),
+        ({"channels": 0}, "Expected 1 to 1024 channels, found 0"),
     ],
 )
 def test_a_form_that_cannot_be_is_refused(form: dict[str, Any], message: str) -> None:
@@ -318,11 +325,39 @@ def test_an_empty_pipe_is_refused() -> None:
         (chunk(b"fmt ", bytes(4)), "damaged `fmt ` chunk"),
         (b"", "does not say its form"),
         (fmt(rate=0), "sample rate from 4000 to 384000 Hz, found 0"),
-        (fmt(channels=0), "at least one channel, found 0"),
+        (fmt(channels=0), "1 to 1024 channels, found 0"),
     ],
 )
 def test_a_wav_stream_that_cannot_be_decoded_is_refused(form: bytes, message: str) -> None:
     assert message in refused(wav(form, chunk(b"data", bytes(1_000))))
+
+
+def test_a_stream_in_memory_or_packed_is_heard_as_it_is_read(tmp_path: Path) -> None:
+    pcm = np.arange(-5_000, 5_000, dtype="<i2")
+    expected = pcm.astype(np.float32) / 32_768
+    with gzip.open(tmp_path / "a.gz", "wb") as packed:
+        packed.write(pcm.tobytes())
+    with gzip.open(tmp_path / "a.gz") as unpacked:
+        assert np.array_equal(all_of(Pipe(unpacked, rate=16_000)), expected)
+    assert np.array_equal(all_of(Pipe(io.BytesIO(pcm.tobytes()), rate=16_000)), expected)
+
+
+def test_what_a_stream_has_read_ahead_is_heard() -> None:
+    pcm = np.arange(-5_000, 5_000, dtype="<i2")
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        program.stdin.write(pcm.tobytes())
+        program.stdin.close()
+        header = program.stdout.read(320)
+        heard = all_of(Pipe(program.stdout, rate=16_000))
+    assert header == pcm[:160].tobytes()
+    assert np.array_equal(heard, pcm[160:].astype(np.float32) / 32_768)
+
+
+def test_a_stream_is_called_as_it_was_named() -> None:
+    with pytest.raises(AudioError, match="Expected sound on radio, found nothing"):
+        Pipe(io.BytesIO(), name="radio").open()
 
 
 # Stop.

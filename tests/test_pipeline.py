@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -287,3 +289,27 @@ def test_offline_gives_a_pipeline_of_a_loaded_model(starter: CompiledModel) -> N
 def test_the_model_is_traced_once(starter: CompiledModel, sample_events: list[Event]) -> None:
     assert finals(sample_events)
     assert starter.n_traces == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vad_frame_ms": 20.0}, "Expected vad_frame_ms as int, found 20.0"),
+        ({"vad_mode": True}, "Expected vad_mode as int, found True"),
+        ({"noise_margin_db": "6"}, "Expected noise_margin_db as float, found '6'"),
+        ({"stable_lag_s": "1"}, "Expected stable_lag_s as float | None, found '1'"),
+        ({"partials": "off"}, "Expected partials as bool, found 'off'"),
+        ({"end_silence_s": math.nan}, "Expected a finite end_silence_s, found nan"),
+        ({"noise_gate": 0.5}, "Expected noise_gate as a NoiseGate or None, found 0.5"),
+        ({"ring_s": 1e12}, "Expected ring_s from"),
+    ],
+)
+def test_a_setting_of_another_type_or_out_of_range_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Settings(**changes)
+
+
+def test_settings_are_integers_where_they_can_be() -> None:
+    assert Settings(end_silence_s=1, stable_lag_s=np.float64(0.5)).end_silence_s == 1

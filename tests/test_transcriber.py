@@ -1,16 +1,20 @@
 """The threaded shell: the same finals as the core, whatever the threads do."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from event_guarantees import check_event_guarantees, check_sum
 
 from streamer import (
@@ -22,6 +26,7 @@ from streamer import (
     DeviceLostError,
     DeviceRestored,
     Event,
+    File,
     Final,
     Lagging,
     Partial,
@@ -183,6 +188,70 @@ def test_a_coroutine_reads_the_same_events(
     assert isinstance(events[-1], Closed)
 
 
+def test_a_coroutine_that_waits_only_so_long_misses_nothing(
+    starter: CompiledModel, speech: Samples, expected: list[Final]
+) -> None:
+    model = Gated(starter)
+
+    async def read() -> list[Event]:
+        events: list[Event] = []
+        async with Transcriber(Sound(speech), model=model) as transcriber:
+            reader = aiter(transcriber)
+            while not events or not isinstance(events[-1], Closed):
+                try:
+                    events.append(await asyncio.wait_for(anext(reader), 0.01))
+                except asyncio.TimeoutError:
+                    model.gate.set()  # One has waited in vain.
+            with pytest.raises(StopAsyncIteration):
+                await anext(reader)
+        return events
+
+    assert finals(asyncio.run(read())) == expected
+
+
+def test_a_source_that_is_slow_to_open_does_not_hold_up_coroutines(
+    starter: CompiledModel, speech: Samples, expected: list[Final]
+) -> None:
+    class Slow(Sound):
+        opened = threading.Event()
+
+        def open(self) -> None:
+            assert self.opened.wait(30)
+
+    async def read() -> list[Event]:
+        source = Slow(speech)
+        transcriber = Transcriber(source, model=starter)
+        reading = asyncio.ensure_future(read_all(transcriber))
+        await asyncio.sleep(0.01)
+        assert not reading.done()
+        source.opened.set()
+        return await reading
+
+    async def read_all(transcriber: Transcriber) -> list[Event]:
+        return [event async for event in transcriber]
+
+    assert finals(asyncio.run(read())) == expected
+
+
+def test_a_cancelled_task_ends_its_transcriber(starter: CompiledModel, speech: Samples) -> None:
+    source = Sound(speech, stays_open=True)
+
+    async def read() -> None:
+        async with Transcriber(source, model=starter) as transcriber:
+            async for _ in transcriber:
+                pass
+
+    async def cancel() -> None:
+        task = asyncio.create_task(read())
+        await asyncio.to_thread(source.delivered.wait)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert source.is_closed
+
+
 def test_callbacks_run_on_the_inference_thread(
     starter: CompiledModel, speech: Samples, expected: list[Final]
 ) -> None:
@@ -263,12 +332,120 @@ def test_close_may_be_called_by_a_callback(starter: CompiledModel, speech: Sampl
     assert said
 
 
-def test_close_before_start_does_nothing(starter: CompiledModel, speech: Samples) -> None:
-    Transcriber(Sound(speech), model=starter).close()
+def test_what_was_closed_before_it_began_does_not_begin(
+    starter: CompiledModel, speech: Samples
+) -> None:
+    transcriber = Transcriber(Sound(speech), model=starter)
+    transcriber.close()
+    with pytest.raises(RuntimeError, match="Make a new one"):
+        next(iter(transcriber))
+
+
+def test_close_waits_for_a_start_that_another_thread_is_about(
+    starter: CompiledModel, speech: Samples
+) -> None:
+    class Slow(Sound):
+        opening, stopped = threading.Event(), threading.Event()
+
+        def open(self) -> None:
+            self.opening.set()
+            assert self.stopped.wait(30)
+
+        def stop(self) -> None:
+            super().stop()
+            self.stopped.set()
+
+    source = Slow(speech, stays_open=True)
+    transcriber = Transcriber(source, model=starter)
+    starting = threading.Thread(target=transcriber.start)
+    starting.start()
+    source.opening.wait()
+    transcriber.close()
+    assert source.is_closed
+    starting.join()
+
+
+def test_a_source_that_was_stopped_is_not_opened_again(
+    starter: CompiledModel, speech: Samples, tmp_path: Path
+) -> None:
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, speech, 16_000)
+    source = File(path)
+    with Transcriber(source, model=starter) as transcriber:
+        assert finals(list(transcriber))
+    with (
+        pytest.raises(RuntimeError, match="Make a new source"),
+        Transcriber(source, model=starter),
+    ):
+        pass
+
+
+def test_what_cannot_be_a_source_or_a_callback_is_refused_at_once() -> None:
+    async def on_final(final: Final) -> None:
+        pass
+
+    with pytest.raises(TypeError, match=r"as File\('talk.wav'\)"):
+        Transcriber("talk.wav")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="coroutine function on_final"):
+        Transcriber(Sound(np.zeros(0, np.float32)), on_final=on_final)
+
+
+def test_only_what_runs_and_has_callbacks_is_waited_for(
+    starter: CompiledModel, speech: Samples
+) -> None:
+    with pytest.raises(TypeError, match="iterate"):
+        Transcriber(Sound(speech), model=starter).wait()
+    with pytest.raises(RuntimeError, match="call `start` first"):
+        Transcriber(Sound(speech), model=starter, on_final=print).wait()
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (Block(np.full(1_600, np.nan, np.float32)), AudioError, "not a number at 6.500 s"),
+        (Block(np.full(1_600, 1e30, np.float32)), AudioError, r"floats? samples in \[-1, 1\]"),
+        (Block(np.zeros((1_600, 2), np.float32)), AudioError, r"found shape \[1600, 2\]"),
+        (np.zeros(1_600, np.float32), TypeError, "Expected a Block, .* found ndarray"),
+    ],
+    ids=["nan", "loud", "stereo", "array"],
+)
+def test_what_a_source_delivers_is_sound_or_ends_the_stream(
+    starter: CompiledModel, speech: Samples, expected: list[Final], bad: Block,
+    error: type[Exception], message: str,
+) -> None:  # fmt: skip
+    source = Sound(speech)
+    read, source.read = source.read, lambda: read() or bad  # type: ignore[method-assign]
+    transcriber = Transcriber(source, model=starter)
+    events: list[Event] = []
+    with pytest.raises(error, match=message):
+        events.extend(iter(transcriber))
+    assert source.is_closed
+
+
+def test_integers_of_a_source_are_scaled(
+    starter: CompiledModel, speech: Samples, expected: list[Final]
+) -> None:
+    source = Sound(np.round(speech * 32_768).astype(np.int16))  # type: ignore[arg-type]
+    said = finals(list(Transcriber(source, model=starter)))
+    assert [final.text for final in said] == [final.text for final in expected]
+
+
+def test_what_has_ended_is_freed(starter: CompiledModel, speech: Samples) -> None:
+    transcriber = Transcriber(Sound(speech), model=starter)
+    for event in transcriber:
+        if isinstance(event, Closed):
+            break
+    for thread in threading.enumerate():
+        if thread.name.startswith("streamer-"):
+            thread.join()
+    freed = weakref.ref(transcriber)
+    del transcriber
+    gc.collect()
+    assert freed() is None
 
 
 def test_a_callback_that_raises_ends_the_stream_and_is_reported_once(
-    starter: CompiledModel, speech: Samples
+    starter: CompiledModel, speech: Samples, caplog: pytest.LogCaptureFixture
 ) -> None:
     def on_final(final: Final) -> None:
         raise KeyError("mine")
@@ -278,6 +455,7 @@ def test_a_callback_that_raises_ends_the_stream_and_is_reported_once(
     transcriber.start()
     with pytest.raises(CallbackError, match="KeyError") as caught:
         transcriber.wait()
+    assert "The transcriber has stopped: A callback raised KeyError" in caplog.text
     assert isinstance(caught.value.__cause__, KeyError)
     transcriber.close()
     assert source.is_closed
@@ -605,10 +783,11 @@ def test_what_waited_for_the_model_to_load_is_no_lag_of_a_slow_model(
     assert lagging[0].rtf < 1.0  # The call that waited tells nothing of the model's speed.
 
 
-def test_a_transcriber_that_was_never_closed_does_not_keep_python_alive() -> None:
-    program = """
-import threading
-from streamer import Transcriber
+NEVER_CLOSED = """
+import threading, time
+from streamer import SpeechStarted, Transcriber, transcriber
+from streamer.sources import Block
+import numpy as np
 
 class Open:
     name, live, event = "open", True, threading.Event()
@@ -617,12 +796,30 @@ class Open:
     def stop(self): self.event.set()
     def close(self): pass
 
-transcriber = Transcriber(Open())
-transcriber.load()
-transcriber.start()
+{}
 """
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "forgotten = Transcriber(Open()); forgotten.load(); forgotten.start()",
+        # TensorFlow is just being imported, which must come to its end.
+        "Transcriber(Open()).start()",
+        "Transcriber(Open()).start(); time.sleep(0.5)",
+        # A callback that does not return, and never will.
+        "transcriber.EXIT_WITHIN_S = 0.1; Open.read = lambda _: None;"
+        "called = threading.Event(); on_event = lambda _: (called.set(), time.sleep(1000));"
+        "Transcriber(Open(), on_event=on_event).start(); called.wait()",
+    ],
+    ids=["loaded", "loading", "a little later", "blocked"],
+)
+def test_a_transcriber_that_was_never_closed_does_not_keep_python_alive(program: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", NEVER_CLOSED.format(program)],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

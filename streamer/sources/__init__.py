@@ -42,18 +42,24 @@ class DeviceChange:
 class Source(Protocol):
     """Delivers sound to one thread that reads it.
 
-    Attributes:
-        name: What it is called in messages.
-        live: Whether it cannot wait: what is not taken in time is lost.
+    The two properties may be plain attributes.
     """
 
-    name: str
-    live: bool
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """Whether it cannot wait: what is not taken in time is lost."""
+        ...
 
     def open(self) -> None:
         """Begin to capture.
 
         Raises:
+            RuntimeError: It was stopped before, after it had been open.
             AudioError: The sound cannot be used.
             DeviceError: The device cannot be used.
         """
@@ -69,9 +75,14 @@ class Source(Protocol):
         ...
 
     def stop(self) -> None:
-        """End the sound here; from any thread. What was captured is still delivered."""
+        """End the sound here, for good; from any thread. What was captured is still delivered."""
         ...
 
     def close(self) -> None:
         """Give back what `open` took. Called by the reading thread, after its last `read`."""
         ...
+
+
+def stopped(name: str) -> RuntimeError:
+    """What to raise when a source is opened again that was stopped."""
+    return RuntimeError(f"{name} was stopped. Make a new source for another stream.")

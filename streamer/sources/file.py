@@ -14,7 +14,7 @@ import soundfile
 
 from streamer.audio import Converter
 from streamer.errors import AudioError
-from streamer.sources import Block
+from streamer.sources import Block, stopped
 from streamer.sources.pipe import UNKNOWN_SIZE
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class File:
         self._realtime = realtime
         self._stopping = threading.Event()
         self._sound: soundfile.SoundFile | None = None
+        self._was_open = False
         self.duration_s = 0.0
         self.opened_at = 0.0
 
@@ -63,9 +64,12 @@ class File:
         """Open it.
 
         Raises:
+            RuntimeError: It was stopped before, after it had been open.
             AudioError: It is missing, empty, or nothing that libsndfile reads.
         """
         path = self._path
+        if self._was_open and self._stopping.is_set():
+            raise stopped(f"The file {path}")
         try:
             status = path.stat()
         except FileNotFoundError:
@@ -113,6 +117,7 @@ class File:
         self._block_length = max(1, round(self._sound.samplerate * block_s))
         self._n_read = 0
         self._has_ended = False
+        self._was_open = True
         self.opened_at = time.monotonic()
 
     def read(self) -> Block | None:

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import replace
 
 from streamer.errors import DeviceError, DeviceLostError
-from streamer.sources import Block, DeviceChange
+from streamer.sources import Block, DeviceChange, stopped
 from streamer.sources.devices import ANSWER_WITHIN_S, NO_ANSWER
 from streamer.sources.gaps import GapFinder, asleep_s, now_s
 from streamer.sources.recorder import Ended, Failed, Gone, Message, Opened, Recorder, Sound
@@ -77,7 +77,10 @@ class Microphone:
 
         Raises:
             DeviceError: PortAudio, or the device, cannot be used.
+            RuntimeError: It was stopped before, after it had been open.
         """
+        if self._recorder is not None and self._stopping.is_set():
+            raise stopped("The microphone")
         self._gaps = GapFinder()
         self._ready: deque[Block | DeviceChange] = deque()  # to be read
         self._reason = SILENT  # for which sound is missing, if some is

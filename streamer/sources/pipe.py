@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import logging
-import os
 import select
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
-from streamer.audio import MAX_RATE, MIN_RATE, Converter
+from streamer.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Converter
 from streamer.config import SAMPLE_RATE
 from streamer.errors import AudioError
-from streamer.sources import Block
+from streamer.sources import Block, stopped
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,14 @@ class Pipe:
     ) -> None:
         """Describe the raw PCM; what is not said is 16 kHz, mono, 16 bits (`s16`).
 
+        Args:
+            stream: Bytes, also from a program, a socket, or memory; what of them is still to be
+                read.
+            rate: In Hz.
+            channels: Samples of which follow each other.
+            encoding: One of `ENCODINGS`.
+            name: What it is called in messages; `-` is standard input.
+
         Raises:
             ValueError: There is no such encoding, or a number is out of range.
         """
@@ -73,10 +82,12 @@ class Pipe:
             raise ValueError(f"Expected an encoding of {', '.join(ENCODINGS)}, found {encoding!r}.")
         if rate is not None and not MIN_RATE <= rate <= MAX_RATE:
             raise ValueError(f"Expected a rate from {MIN_RATE} to {MAX_RATE} Hz, found {rate}.")
-        if channels is not None and channels < 1:
-            raise ValueError(f"Expected at least one channel, found {channels}.")
+        if channels is not None and not 1 <= channels <= MAX_CHANNELS:
+            raise ValueError(f"Expected 1 to {MAX_CHANNELS} channels, found {channels}.")
         self.name = name
+        self._place = "standard input" if name == "-" else name
         self._stream = stream
+        self._was_open = False
         self._said = (rate, channels, encoding)
         self._stopping = threading.Event()
 
@@ -85,7 +96,11 @@ class Pipe:
 
         Raises:
             AudioError: There is no sound on it, or in a form that cannot be used.
+            RuntimeError: It was stopped before, after it had been open.
         """
+        if self._was_open and self._stopping.is_set():
+            raise stopped(f"The stream on {self._place}")
+        self._was_open = True
         self._unread = b""
         self._has_ended = False
         self._is_flushed = False
@@ -93,22 +108,22 @@ class Pipe:
         self._n_bytes_left: int | None = None
         if self._stream.isatty():
             raise AudioError(
-                "Expected sound on standard input, found a terminal. Pipe it in, for example: "
+                f"Expected sound on {self._place}, found a terminal. Pipe it in, for example: "
                 "arecord -q -f S16_LE -r 16000 -t wav | streamer transcribe -"
             )
         start = self._read_exactly(12, may_end=True)
         if not start and not self._stopping.is_set():
-            raise AudioError("Expected sound on standard input, found nothing: the pipe is empty.")
+            raise AudioError(f"Expected sound on {self._place}, found nothing: the pipe is empty.")
         if start[:4] in (b"RIFF", b"RF64"):
             if start[8:] != b"WAVE":
                 raise AudioError(
-                    "Expected a WAV stream on standard input, found one that ends inside its "
+                    f"Expected a WAV stream on {self._place}, found one that ends inside its "
                     "header or holds something else."
                 )
             rate, channels, encoding = self._read_wav_header()
         else:
             if self._said == (None, None, None):
-                _check_is_raw(start)
+                _check_is_raw(start, self._place)
             said_rate, said_channels, said_encoding = self._said
             rate = said_rate or SAMPLE_RATE
             channels, encoding = said_channels or 1, said_encoding or "s16"
@@ -144,12 +159,13 @@ class Pipe:
         if self._is_flushed:
             return None
         if not (self._has_sound or self._stopping.is_set()):
-            raise AudioError("The stream on standard input holds no sound, its length is zero.")
+            raise AudioError(f"The stream on {self._place} holds no sound, its length is zero.")
         self._is_flushed = True
         n_missing = (self._n_bytes_left or 0) // width
         if n_missing and not self._stopping.is_set():
             logger.warning(
-                "The WAV stream on standard input breaks off %.1f s before its end.",
+                "The WAV stream on %s breaks off %.1f s before its end.",
+                self._place,
                 n_missing / self._converter.sample_rate,
             )
         return Block(self._converter.flush())
@@ -162,14 +178,21 @@ class Pipe:
         """Nothing to give back: the stream is the caller's."""
 
     def _read_some(self) -> bytes:
-        """What the pipe has, at least a byte; nothing at its end and after `stop`."""
-        fd = self._stream.fileno()
+        """What the stream has, at least a byte; nothing at its end and after `stop`."""
+        try:
+            fd = self._stream.fileno()
+        except io.UnsupportedOperation:  # It is in memory: nothing to wait for.
+            fd = None
         # Windows cannot wait for a pipe and for something else; there `stop` takes effect with
         # the next bytes.
-        while sys.platform != "win32" and not self._stopping.is_set():
+        while fd is not None and sys.platform != "win32" and not self._stopping.is_set():
             if select.select([fd], [], [], POLL_S)[0]:
                 break
-        return b"" if self._stopping.is_set() else os.read(fd, READ_BYTES)
+        if self._stopping.is_set():
+            return b""
+        # What the stream has read ahead or unpacked; else what there is, without waiting for more.
+        read: Callable[[int], bytes] = getattr(self._stream, "read1", self._stream.read)
+        return read(READ_BYTES) or b""
 
     def _read_exactly(self, n_bytes: int, *, may_end: bool = False) -> bytes:
         data = self._unread
@@ -178,7 +201,7 @@ class Pipe:
             if not more:
                 if may_end:
                     break
-                raise AudioError("The WAV stream on standard input ends inside its header.")
+                raise AudioError(f"The WAV stream on {self._place} ends inside its header.")
             data += more
         self._unread = data[n_bytes:]
         return data[:n_bytes]
@@ -197,9 +220,9 @@ class Pipe:
                 break
             body = self._read_exactly(size + size % 2)
             if chunk == b"fmt ":
-                form = _parse_format(body)
+                form = _parse_format(body, self._place)
         if form is None:
-            raise AudioError("The WAV stream on standard input does not say its form (no `fmt `).")
+            raise AudioError(f"The WAV stream on {self._place} does not say its form (no `fmt `).")
         for what, said, found in zip(
             ("rate", "channels", "encoding"), self._said, form, strict=True
         ):
@@ -211,25 +234,23 @@ class Pipe:
         return form
 
 
-def _check_is_raw(start: bytes) -> None:
+def _check_is_raw(start: bytes, place: str) -> None:
     """Refuse what surely is no raw PCM, unless somebody said that it is."""
     for magic, form in OTHER_FORMATS.items():
         if start.startswith(magic):
             raise AudioError(
-                f"Expected WAV or raw PCM on standard input, found {form}. Decode it first: "
+                f"Expected WAV or raw PCM on {place}, found {form}. Decode it first: "
                 "ffmpeg -i pipe: -f wav - | streamer transcribe -"
             )
     # A dozen printable bytes are text, not sound; and fewer, where the stream ends, are no sound.
     if start and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
-        raise AudioError(
-            f"Expected WAV or raw PCM on standard input, found text: {start.decode()!r}."
-        )
+        raise AudioError(f"Expected WAV or raw PCM on {place}, found text: {start.decode()!r}.")
 
 
-def _parse_format(body: bytes) -> tuple[int, int, str]:
+def _parse_format(body: bytes, place: str) -> tuple[int, int, str]:
     """The `fmt ` chunk of a WAV file as rate, channels and encoding."""
     if len(body) < 16:
-        raise AudioError("The WAV stream on standard input has a damaged `fmt ` chunk.")
+        raise AudioError(f"The WAV stream on {place} has a damaged `fmt ` chunk.")
     tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
     if tag == 0xFFFE and len(body) >= 26:  # WAVE_FORMAT_EXTENSIBLE: the tag is in the GUID
         (tag,) = struct.unpack("<H", body[24:26])
