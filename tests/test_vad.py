@@ -57,7 +57,10 @@ def test_steady_noise_is_no_speech_once_the_floor_has_adapted(kind: str) -> None
     assert not decisions(Vad(Settings()), sound)[adapted:].any()
 
 
-@pytest.mark.parametrize("hz", [(770.0, 1336.0), (941.0, 1633.0), (1000.0,), (3100.0,)])
+@pytest.mark.parametrize(
+    "hz",
+    [(770.0, 1336.0), (941.0, 1633.0), (1000.0,), (3100.0,), (900.0, 1800.0, 2700.0, 3600.0)],
+)
 def test_telephone_keys_and_beeps_are_no_speech(hz: tuple[float, ...]) -> None:
     at = np.arange(8 * SAMPLE_RATE) / SAMPLE_RATE
     keys = sum(0.1 * np.sin(2 * np.pi * tone * at) for tone in hz) * (at % 0.3 < 0.17)
