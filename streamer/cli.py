@@ -200,16 +200,20 @@ def _transcribe(options: argparse.Namespace) -> int:
         for path in options.paths:
             source = source_of(path, options)
             outputs.begin()
+            statistics: Statistics | None = None
             with Interruption(source) as interruption:
                 try:
                     for event in _events(source, options):
-                        if isinstance(event, Closed) and not interruption.happened:
-                            _hint_at_silence(event.statistics, path)
+                        if isinstance(event, Closed):
+                            statistics = event.statistics
                         with tqdm.external_write_mode(sys.stdout):
                             outputs.write(event, path)
                 except AudioError as error:
                     _complain(error, options.verbose)
                     has_failed = True
+                else:
+                    if statistics and not interruption.happened:
+                        _hint_at_silence(statistics, path)
             if interruption.happened:
                 return INTERRUPTED
     return FAILED if has_failed or outputs.has_failed else 0
@@ -294,6 +298,7 @@ def _hint_at_other_models(options: argparse.Namespace) -> None:
 
 def _hint_at_silence(statistics: Statistics, path: str) -> None:
     """Say of a recording that gave no text why it did not."""
+    path = "standard input" if path == "-" else path
     if not statistics.utterances:
         say(f"{path}: nothing in it sounds like speech.")
     elif not statistics.words:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 from typing import Any
 
 SAMPLE_RATE = 16_000  # Hz, the one rate inside: wav2vec 2.0 and WebRTC VAD both work at it.
@@ -16,7 +17,7 @@ CHANGEABLE = ("end_silence_s", "trailing_pad_s", "partials")
 PRECISIONS = ("auto", "float32", "bfloat16")
 # Speech that has not yet been long enough to be an utterance is forgotten after such a silence.
 CANDIDATE_SILENCE_S = 0.5
-NUMBERS: dict[str, type | tuple[type, ...]] = {"bool": bool, "int": int, "float": (int, float)}
+NUMBERS: dict[str, type] = {"bool": bool, "int": Integral, "float": Real}
 
 
 def to_samples(seconds: float) -> int:
@@ -56,8 +57,8 @@ class NoiseGate:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value, most = getattr(self, name), 600.0 if name.endswith("_s") else 1.0
-            if not 0.0 <= value <= most:
-                raise ValueError(f"Expected {name} from 0 to {most:g}, found {value}.")
+            if not (isinstance(value, Real) and 0.0 <= float(value) <= most):
+                raise ValueError(f"Expected {name} from 0 to {most:g}, found {value!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +160,7 @@ class Settings:
                     isinstance(value, bool)  # which Python takes for an integer
                 )
                 check(is_one, f"{name} as {field.type}", repr(value))
-            check(not isinstance(value, float) or math.isfinite(value), f"a finite {name}", value)
+            check(not isinstance(value, Real) or math.isfinite(value), f"a finite {name}", value)
         is_gate = self.noise_gate is None or isinstance(self.noise_gate, NoiseGate)
         check(is_gate, "noise_gate as a NoiseGate or None", repr(self.noise_gate))
         check(self.vad_frame_ms in (10, 20, 30), "vad_frame_ms 10, 20 or 30", self.vad_frame_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -79,6 +80,11 @@ class EventQueue:
                 self._wakes.append(wake)
                 return False, None
             return True, self._take()
+
+    def forget(self, wake: Callable[[], None]) -> None:
+        """Do not call what `poll` was given, if it has not been called yet."""
+        with self._changed, contextlib.suppress(ValueError):
+            self._wakes.remove(wake)
 
     def _take(self) -> Event | None:
         if not self._events:

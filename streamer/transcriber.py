@@ -2,8 +2,8 @@
 
 Two threads of ours: `streamer-capture` reads the source and listens (VAD, segmenter, ring buffer);
 `streamer-inference` does the work and delivers the events. Two more end when the model is ready:
-`streamer-load` loads it, `streamer-warm-up` compiles its lengths. A microphone has one of its own.
-The listener and the recogniser are touched under one lock; the model runs outside of it.
+`streamer-load_0` loads it, `streamer-warm-up` compiles its lengths. A microphone has one of its
+own. The listener and the recogniser are touched under one lock; the model runs outside of it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ PHRASE_S = 5.0
 # Sound servers hold back a tenth of a second, and fingers are quicker than last words.
 PAUSE_AFTER_S = 0.3
 LONGEST_PAUSE_AFTER_S = 3600.0
-# A callback that never returns, or a source that does not stop, must not keep Python from ending.
+# A callback that never returns, or a source that does not stop, must not keep Python from ending. A
+# model that computes is waited for: TensorFlow would crash.
 EXIT_WITHIN_S = 5.0
 
 logger = logging.getLogger(__name__)
@@ -104,10 +105,13 @@ class Transcriber:
         if isinstance(source, str | Path):
             raise TypeError(f"Expected a source, as File({str(source)!r}), found a name.")
         for callback in (on_event, on_partial, on_final):
-            if inspect.iscoroutinefunction(callback):
+            if callback is None:
+                continue
+            called = (callback, type(callback).__call__)
+            if any(inspect.iscoroutinefunction(function) for function in called):
                 raise TypeError(
-                    f"Callbacks run on a thread, found the coroutine function {callback.__name__}. "
-                    "In a coroutine, iterate: `async for event in transcriber`."
+                    f"Callbacks run on a thread, found the coroutine function {callback!r}. In a "
+                    "coroutine, iterate: `async for event in transcriber`."
                 )
         if source is None:
             from streamer.sources.microphone import Microphone
@@ -135,6 +139,7 @@ class Transcriber:
         self._is_waited_for = False  # Another one, which there is work for, is not.
         self._n_until_pause: int | None = None  # samples; None while listening
         self._has_callback_failed = False
+        self._is_calling_back = False
         self._failure: BaseException | None = None
 
     @staticmethod
@@ -181,21 +186,34 @@ class Transcriber:
                 return
             if self._is_closed:
                 raise RuntimeError("This transcriber was closed before it began. Make a new one.")
-            self._source.open()  # If that fails, it may work the next time.
-            self._is_started = True
             _running.add(self)
-            if not isinstance(self._model, str | Path):
-                self._loaded.set_result(self._model)
-            else:
-                # Python waits for such a thread before it shuts down: half an import of TensorFlow
-                # would crash there.
-                loader = ThreadPoolExecutor(1, thread_name_prefix="streamer-load")
-                self._loaded = loader.submit(_found, self._model, self._settings)
-                loader.shutdown(wait=False)
-            for run, name in ((self._capture, "capture"), (self._infer, "inference")):
-                thread = threading.Thread(target=run, name=f"streamer-{name}", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            self._source.open()  # If that fails, it may work the next time.
+            try:
+                self._begin_loading()
+                for run, name in ((self._capture, "capture"), (self._infer, "inference")):
+                    thread = threading.Thread(target=run, name=f"streamer-{name}", daemon=True)
+                    self._threads.append(thread)
+                    thread.start()
+            except BaseException:  # Python is ending, and lets no thread begin.
+                self._threads = [thread for thread in self._threads if thread.is_alive()]
+                self._source.stop()
+                self._source.close()
+                raise
+            self._is_started = True
+
+    def _begin_loading(self) -> None:
+        """Load the model in a thread that Python waits for before it shuts down.
+
+        Half an import of TensorFlow would crash there.
+        """
+        if self._is_cancelled:  # while the source was opened
+            return
+        if not isinstance(self._model, str | Path):
+            self._loaded.set_result(self._model)
+            return
+        loader = ThreadPoolExecutor(1, thread_name_prefix="streamer-load")
+        self._loaded = loader.submit(_found, self._model, self._settings)
+        loader.shutdown(wait=False)
 
     def close(self) -> None:
         """End the sound here, finish what was said, and end the threads.
@@ -204,9 +222,7 @@ class Transcriber:
         can still be read afterwards. A signal handler, which interrupts the main thread anywhere,
         must not wait: let it call the source's `stop`.
         """
-        self._is_closed = True
-        self._source.stop()
-        self._events.free()
+        self._finish()
         self._join()
 
     def cancel(self) -> None:
@@ -372,6 +388,11 @@ class Transcriber:
         traceback: TracebackType | None,
     ) -> None:
         """Close; after an exception, cancel. The event loop goes on meanwhile."""
+        # First, and here: all threads of the loop may be waiting for sources to open.
+        if error is None:
+            self._finish()
+        else:
+            self._abandon()
         await asyncio.to_thread(self.__exit__, kind, error, traceback)
 
     def _begin_reading(self) -> None:
@@ -391,18 +412,28 @@ class Transcriber:
         if failure is not None:
             raise failure
 
-    def _abandon(self, within_s: float | None = None) -> None:
-        """Have everything end at once; wait for it so long, if it is said how long."""
+    def _finish(self) -> None:
+        """Have the sound end here."""
         self._is_closed = True
+        self._source.stop()
+        self._events.free()
+
+    def _abandon(self) -> None:
+        """Have everything end at once."""
         with self._changed:
             self._is_cancelled = True
             self._changed.notify_all()
-        self._source.stop()
-        self._events.free()
+        self._finish()
         self._events.clear()
-        if within_s is not None:
-            for thread in self._threads:
-                thread.join(within_s)
+
+    def _end_by(self, deadline_s: float) -> None:
+        """Wait for the threads, but beyond a moment of the clock for no callback and no source."""
+        for thread in list(self._threads):
+            while thread.is_alive():
+                is_foreign = self._is_calling_back or thread.name == "streamer-capture"
+                if is_foreign and time.monotonic() > deadline_s:
+                    break
+                thread.join(0.05)
 
     def _fail(self, error: BaseException) -> None:
         """Remember the first failure, and wake everybody up."""
@@ -483,8 +514,8 @@ class Transcriber:
     def _infer(self) -> None:
         warm_up: threading.Thread | None = None
         try:
-            if self._is_cancelled:
-                return
+            if self._is_cancelled and self._loaded.cancel():
+                return  # Nothing is being loaded yet.
             model = self._model = self._loaded.result()
             warm_up = threading.Thread(
                 target=self._warm_up, args=(model,), name="streamer-warm-up", daemon=True
@@ -559,6 +590,7 @@ class Transcriber:
             self._events.put(event)
             return
         on_event, on_partial, on_final = self._callbacks
+        self._is_calling_back = True
         try:
             if on_event:
                 on_event(event)
@@ -573,6 +605,8 @@ class Transcriber:
             raise CallbackError(
                 f"A callback raised {type(error).__name__}: {error}. The transcriber has stopped."
             ) from error
+        finally:
+            self._is_calling_back = False
 
     def _say_closed(self) -> None:
         if self._has_callback_failed:
@@ -599,36 +633,53 @@ class _Reader:
     def __init__(self, transcriber: Transcriber, events: EventQueue) -> None:
         self._transcriber = transcriber
         self._events = events
+        # What takes its time goes on, and may fail, when a call is cancelled meanwhile.
         self._begun: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[None] | None = None
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
     async def __anext__(self) -> Event:
-        if self._begun is None:  # A source may take its time to open.
+        if self._begun is None:
             begin = self._transcriber._begin_reading
             self._begun = asyncio.ensure_future(asyncio.to_thread(begin))
         await asyncio.shield(self._begun)
-        loop = asyncio.get_running_loop()
         while True:
-            ready = asyncio.Event()
-
-            def wake(ready: asyncio.Event = ready) -> None:
-                with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
-                    loop.call_soon_threadsafe(ready.set)
-
-            is_ready, event = self._events.poll(wake)
-            if not is_ready:
-                await ready.wait()
-            elif event is None:
-                await asyncio.to_thread(self._transcriber._join)
-                raise StopAsyncIteration
-            else:
+            is_ready, event = await self._next()
+            if event is not None:
                 return event
+            if is_ready:
+                break
+        if self._ended is None:
+            self._ended = asyncio.ensure_future(asyncio.to_thread(self._transcriber._join))
+        await asyncio.shield(self._ended)
+        raise StopAsyncIteration
+
+    async def _next(self) -> tuple[bool, Event | None]:
+        """What `EventQueue.poll` gives; when that is nothing yet, after a wait."""
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
+                loop.call_soon_threadsafe(ready.set)
+
+        is_ready, event = self._events.poll(wake)
+        if not is_ready:
+            try:
+                await ready.wait()
+            finally:
+                self._events.forget(wake)
+        return is_ready, event
 
 
 @atexit.register
 def _end_with_python() -> None:
     """A forgotten transcriber must not keep TensorFlow running while Python shuts down."""
-    for transcriber in list(_running):
-        transcriber._abandon(EXIT_WITHIN_S)
+    forgotten = list(_running)
+    for transcriber in forgotten:
+        with contextlib.suppress(Exception):  # of its source
+            transcriber._abandon()
+    deadline_s = time.monotonic() + EXIT_WITHIN_S
+    for transcriber in forgotten:
+        transcriber._end_by(deadline_s)

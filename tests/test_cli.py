@@ -484,7 +484,6 @@ def test_a_name_that_no_file_can_have_does_not_end_the_list(
 
 
 @pytest.mark.usefixtures("_loaded")
-@pytest.mark.usefixtures("_loaded")
 def test_of_a_recording_that_gives_no_text_the_reason_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -498,6 +497,7 @@ def test_of_a_recording_that_gives_no_text_the_reason_is_said(
     assert f"{word}: no word in it was understood." in err
 
 
+@pytest.mark.usefixtures("_loaded")
 def test_a_failure_shows_its_traceback_when_asked_to(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

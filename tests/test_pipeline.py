@@ -16,7 +16,17 @@ from event_guarantees import check_event_guarantees
 from rapidfuzz.distance import Levenshtein
 from speech import excerpt, sentences, transcript, white_noise
 
-from streamer import AudioError, Closed, Event, Final, Partial, Pipeline, Settings, Transcriber
+from streamer import (
+    AudioError,
+    Closed,
+    Event,
+    Final,
+    NoiseGate,
+    Partial,
+    Pipeline,
+    Settings,
+    Transcriber,
+)
 from streamer.audio import Samples
 from streamer.config import SAMPLE_RATE
 from streamer.models.compiled import CompiledModel
@@ -312,4 +322,8 @@ def test_a_setting_of_another_type_or_out_of_range_is_refused(
 
 
 def test_settings_are_integers_where_they_can_be() -> None:
-    assert Settings(end_silence_s=1, stable_lag_s=np.float64(0.5)).end_silence_s == 1
+    numbers = {"end_silence_s": 1, "stable_lag_s": np.float32(0.5), "vad_frame_ms": np.int64(20)}
+    settings = Settings(**numbers)
+    assert (settings.end_silence_s, settings.stable_lag_s, settings.vad_frame_ms) == (1, 0.5, 20)
+    with pytest.raises(ValueError, match="least_confidence from 0 to 1, found 'x'"):
+        NoiseGate(least_confidence="x")  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """The threaded shell: the same finals as the core, whatever the threads do."""
 
 import asyncio
+import functools
 import gc
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +31,7 @@ from streamer import (
     File,
     Final,
     Lagging,
+    ModelError,
     Partial,
     Pipeline,
     Settings,
@@ -39,6 +42,7 @@ from streamer import (
 )
 from streamer.audio import Samples
 from streamer.decoder import DecodedWord, Heard
+from streamer.event_queue import EventQueue
 from streamer.models.compiled import CompiledModel
 from streamer.recogniser import Recogniser, Work
 from streamer.sources import Block, DeviceChange
@@ -252,6 +256,65 @@ def test_a_cancelled_task_ends_its_transcriber(starter: CompiledModel, speech: S
     assert source.is_closed
 
 
+def test_a_failure_is_not_lost_when_the_wait_for_the_end_is_cut_short(
+    starter: CompiledModel, speech: Samples
+) -> None:
+    closing = threading.Event()
+
+    class SlowToClose(Sound):
+        def close(self) -> None:
+            assert closing.wait(30)
+            super().close()
+
+    model = Gated(starter, ModelError("broken"))
+    model.gate.set()
+
+    async def read() -> None:
+        reader = aiter(Transcriber(SlowToClose(speech), model=model))
+        is_over = False
+        while True:
+            try:
+                is_over |= isinstance(await asyncio.wait_for(anext(reader), 0.05), Closed)
+            except asyncio.TimeoutError:
+                if is_over:
+                    closing.set()
+
+    with pytest.raises(ModelError, match="broken"):
+        asyncio.run(read())
+
+
+def test_cancelled_tasks_end_though_all_threads_of_the_loop_open_sources(
+    starter: CompiledModel, speech: Samples
+) -> None:
+    class Silent(Sound):
+        def open(self) -> None:
+            self._stopping.wait()
+
+    async def read(source: Silent) -> None:
+        async with Transcriber(source, model=starter):
+            pass
+
+    async def cancel() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        sources = [Silent(speech) for _ in range(4)]
+        tasks = [asyncio.create_task(read(source)) for source in sources]
+        await asyncio.sleep(0.1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
+
+    asyncio.run(cancel())
+
+
+def test_a_wait_in_vain_leaves_nothing_behind() -> None:
+    events = EventQueue(1)
+    wakes = [events.poll(woken := lambda: None)[0]]
+    events.forget(woken)
+    events.forget(woken)
+    assert wakes == [False]
+    assert not events._wakes
+
+
 def test_callbacks_run_on_the_inference_thread(
     starter: CompiledModel, speech: Samples, expected: list[Final]
 ) -> None:
@@ -386,8 +449,14 @@ def test_what_cannot_be_a_source_or_a_callback_is_refused_at_once() -> None:
 
     with pytest.raises(TypeError, match=r"as File\('talk.wav'\)"):
         Transcriber("talk.wav")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="coroutine function on_final"):
-        Transcriber(Sound(np.zeros(0, np.float32)), on_final=on_final)
+
+    class Callback:
+        async def __call__(self, final: Final) -> None:
+            pass
+
+    for callback in (on_final, functools.partial(on_final), Callback()):
+        with pytest.raises(TypeError, match="coroutine function"):
+            Transcriber(Sound(np.zeros(0, np.float32)), on_final=callback)
 
 
 def test_only_what_runs_and_has_callbacks_is_waited_for(
@@ -811,8 +880,14 @@ class Open:
         "transcriber.EXIT_WITHIN_S = 0.1; Open.read = lambda _: None;"
         "called = threading.Event(); on_event = lambda _: (called.set(), time.sleep(1000));"
         "Transcriber(Open(), on_event=on_event).start(); called.wait()",
+        # A model that computes for longer than that.
+        "transcriber.EXIT_WITHIN_S = 0.1; import tensorflow as tf; computing = threading.Event();"
+        "model = transcriber._found('starter', transcriber.Settings());"
+        "x = tf.random.normal([3000, 3000]);"
+        "model.warm_up = lambda _: (computing.set(), [(x @ x).numpy() for _ in range(30)]);"
+        "Transcriber(Open(), model=model).start(); computing.wait()",
     ],
-    ids=["loaded", "loading", "a little later", "blocked"],
+    ids=["loaded", "loading", "a little later", "blocked", "computing"],
 )
 def test_a_transcriber_that_was_never_closed_does_not_keep_python_alive(program: str) -> None:
     done = subprocess.run(

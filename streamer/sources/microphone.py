@@ -71,6 +71,7 @@ class Microphone:
         self._stopping = threading.Event()
         self._stopped_at_s = 0.0
         self._recorder: Recorder | None = None
+        self._was_open = False
 
     def open(self) -> None:
         """Begin to capture.
@@ -79,7 +80,7 @@ class Microphone:
             DeviceError: PortAudio, or the device, cannot be used.
             RuntimeError: It was stopped before, after it had been open.
         """
-        if self._recorder is not None and self._stopping.is_set():
+        if self._was_open and self._stopping.is_set():
             raise stopped("The microphone")
         self._gaps = GapFinder()
         self._ready: deque[Block | DeviceChange] = deque()  # to be read
@@ -97,6 +98,7 @@ class Microphone:
             if isinstance(message, Opened):
                 self.name = self._name_next = message.device
                 self._silent_s = 0.0
+                self._was_open = True
                 return
             if isinstance(message, Failed):
                 raise message.error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import select
 import struct
 import sys
@@ -68,8 +69,9 @@ class Pipe:
         """Describe the raw PCM; what is not said is 16 kHz, mono, 16 bits (`s16`).
 
         Args:
-            stream: Bytes, also from a program, a socket, or memory; what of them is still to be
-                read.
+            stream: A binary file, a pipe, what `socket.makefile` gives, a packed file, or bytes in
+                memory; what of them is still to be read. What a stream has read ahead is heard when
+                more comes, or with its end.
             rate: In Hz.
             channels: Samples of which follow each other.
             encoding: One of `ENCODINGS`.
@@ -100,7 +102,6 @@ class Pipe:
         """
         if self._was_open and self._stopping.is_set():
             raise stopped(f"The stream on {self._place}")
-        self._was_open = True
         self._unread = b""
         self._has_ended = False
         self._is_flushed = False
@@ -131,6 +132,7 @@ class Pipe:
         self._encoding = encoding
         self._channels = channels
         self._converter = Converter(rate, channels)
+        self._was_open = True
 
     def read(self) -> Block | None:
         """Wait for the next samples; None at the end, and soon after `stop`.
@@ -190,9 +192,15 @@ class Pipe:
                 break
         if self._stopping.is_set():
             return b""
-        # What the stream has read ahead or unpacked; else what there is, without waiting for more.
-        read: Callable[[int], bytes] = getattr(self._stream, "read1", self._stream.read)
-        return read(READ_BYTES) or b""
+        try:
+            if fd is not None and sys.platform == "win32":
+                # `read1` would keep the stream locked while it waits, and Python from ending.
+                return os.read(fd, READ_BYTES)
+            # What the stream has read ahead or unpacked; else what there is, without more waiting.
+            read: Callable[[int], bytes] = getattr(self._stream, "read1", self._stream.read)
+            return read(READ_BYTES) or b""
+        except (OSError, EOFError) as error:
+            raise AudioError(f"The stream on {self._place} cannot be read: {error}.") from error
 
     def _read_exactly(self, n_bytes: int, *, may_end: bool = False) -> bytes:
         data = self._unread
