@@ -553,8 +553,7 @@ class Transcriber:
         with self._changed:
             self._is_cancelled = True
             self._changed.notify_all()
-        self._source.stop()
-        self._events.free()
+        self._finish()
 
     def _recognise(self, recogniser: Recogniser, model: Model) -> None:
         while True:
