@@ -19,7 +19,7 @@ from streamer.alignment import Alignment, LogProbs, Run, Trellis, align
 from streamer.beam_search import BeamSearch
 from streamer.config import NoiseGate, to_samples
 from streamer.models.labels import Labels
-from streamer.second_pass import CERTAIN, Spelled, is_believed, n_fitting, spell
+from streamer.second_pass import CERTAIN, DENIED, Spelled, is_believed, n_fitting, spell
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class DecodedWord:
     second pass may have made another letter of it. If a second pass has written the word, it is
     the mean of that and of how sure it was of that. `written` is the word with case and marks,
     where the model writes them. `is_doubted` says that with more of the sound a second pass may
-    well write something else.
+    well write something else; `is_denied`, that there it has written nothing of which it is sure.
     """
 
     text: str
@@ -57,6 +57,7 @@ class DecodedWord:
     confidence: float
     written: str = ""
     is_doubted: bool = False
+    is_denied: bool = False
 
     def shifted(self, n_samples: int) -> DecodedWord:
         """The same word, its times counted from `n_samples` earlier."""
@@ -116,6 +117,7 @@ def decode(
     spelled = spell(heard.text, heard.confidences, labels)
     runs, n_believed = _believed(spelled, log_probs, labels, search, is_over)
     words = _words(runs, log_probs, labels, grid, n_samples)
+    is_denied = max(spelled.confidences[n_believed : n_believed + 1], default=0.0) < DENIED
     for i, word in enumerate(words):
         if i < n_believed:
             confidence = (word.confidence + spelled.confidences[i]) / 2
@@ -124,7 +126,7 @@ def decode(
                 word, written=spelled.written[i], confidence=confidence, is_doubted=is_doubted
             )
         else:
-            words[i] = replace(word, is_doubted=True)
+            words[i] = replace(word, is_doubted=True, is_denied=is_denied)
     return words
 
 
@@ -253,7 +255,8 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate) -> list[DecodedWord]:
     phrase, because an unsure word among sure ones was said. The fewer letters a phrase has, the
     surer they must be: `max(least_confidence, lone_letter_confidence - (letters - 1) *
     doubt_per_letter)`, compared with the geometric mean of their probabilities. With a word among
-    them of which a second pass is sure, too, `agreed_confidence` is enough.
+    them of which a second pass is sure, too, `agreed_confidence` is enough; with one that it
+    denies, `doubt_if_denied` more is needed.
 
     A phrase whose first words alone pass that and reach `sure_confidence` is spoken whatever comes
     after them: a clear word is not taken back for the noise that follows.
@@ -275,11 +278,13 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate) -> list[DecodedWord]:
 def _is_spoken(phrase: list[DecodedWord], gate: NoiseGate) -> bool:
     n_letters, log_confidence = 0, 0.0
     is_agreed = any(word.written and not word.is_doubted for word in phrase)
+    lone = gate.lone_letter_confidence
+    if any(word.is_denied for word in phrase):
+        lone += gate.doubt_if_denied
     for word in phrase:
         n_letters += len(word.text)
         log_confidence += len(word.text) * math.log(max(word.confidence, 1e-9))
-        needed = gate.lone_letter_confidence - (n_letters - 1) * gate.doubt_per_letter
-        needed = max(needed, gate.least_confidence)
+        needed = max(lone - (n_letters - 1) * gate.doubt_per_letter, gate.least_confidence)
         needed = min(needed, gate.agreed_confidence) if is_agreed else needed
         if word is not phrase[-1]:
             needed = max(needed, gate.sure_confidence)

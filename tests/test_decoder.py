@@ -185,6 +185,15 @@ def test_words_that_both_passes_are_sure_of_need_not_be_many() -> None:
     assert spoken(murmured, NoiseGate()) == []
 
 
+def test_words_that_a_second_pass_denies_must_be_surer() -> None:
+    gate = NoiseGate(lone_letter_confidence=0.9, doubt_if_denied=0.05)
+    for confidence, is_spoken in ((0.92, False), (0.96, True)):
+        (heard,) = said(("F", confidence))
+        assert spoken([heard], gate) == [heard]
+        denied = [replace(heard, is_doubted=True, is_denied=True)]
+        assert spoken(denied, gate) == (denied if is_spoken else [])
+
+
 def test_an_unsure_word_beside_sure_ones_was_said() -> None:
     words = said(("THE", 0.99), ("QUIK", 0.4), ("FOX", 0.99))
     assert spoken(words, NoiseGate()) == words
@@ -211,7 +220,9 @@ def test_many_unsure_words_are_no_more_than_one() -> None:
 
 def test_the_gate_can_be_left_open() -> None:
     words = said(("O", 0.0), ("E", 0.2))
-    words += [replace(words[0], is_doubted=True)]
+    words += [replace(words[0], is_doubted=True, is_denied=True)]
     words += [replace(words[0], written="O")]
-    gate = NoiseGate(lone_letter_confidence=0.0, doubt_per_letter=0.0, least_confidence=0.0)
+    gate = NoiseGate(
+        lone_letter_confidence=0.0, doubt_per_letter=0.0, least_confidence=0.0, doubt_if_denied=0.0
+    )
     assert spoken(words, gate) == words
