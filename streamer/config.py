@@ -205,6 +205,7 @@ class Settings:
         )
         # Two pieces, of which one waits for the model, and all that may come before and after one.
         least_s = 2 * self.longest_piece_s + self.pre_roll_s + self.end_silence_s
+        least_s += self.onset_window * self.vad_frame_ms / 1000
         least_s += self.longest_candidate_s + self.context_s
         check(
             least_s <= self.ring_s <= 86_400.0,

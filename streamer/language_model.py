@@ -1,6 +1,6 @@
 """What words there are, and which follow which: a model of written English.
 
-84,000 words in a prefix tree and 267,000 pairs of words, made by `scripts/starter/language.py`
+84,000 words in a prefix tree and 268,000 pairs of words, made by `scripts/starter/language.py`
 (`english/README.md` has the origin). Sorted arrays and bisection instead of dictionaries: 6 MB
 of memory instead of 60, and a search looks up a few hundred times a second of sound.
 """

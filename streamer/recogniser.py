@@ -167,7 +167,6 @@ class Recogniser:
     def change(self, settings: Settings) -> None:
         """Take other settings of those that can change while sound is heard."""
         self._settings = settings
-        self._trailing_pad = to_samples(settings.trailing_pad_s)
 
     def next_work(self) -> Work | None:
         """Settle what needs no model, and choose the best work there is now, if there is any."""
@@ -190,7 +189,7 @@ class Recogniser:
                     return self._work_for(first, utterance)
                 self._n_speculative_used += 1
                 self._finish(first, utterance, known)
-        self._watch_lag(0, 0.0)  # Nothing waits: neither speech nor silence.
+        self._watch_lag(0, self._rtf)  # Nothing waits: neither speech nor silence.
         return None
 
     def run(self, work: Work) -> list[DecodedWord]:
@@ -291,7 +290,7 @@ class Recogniser:
         heard when the model becomes free. Otherwise the finals would depend on the machine.
         """
         heard = self._listener.heard
-        speech_stop = segment.speech_stop + self._trailing_pad  # as far as is known by now
+        speech_stop = segment.speech_stop + segment.trailing_pad  # as far as is known by now
         piece_stop = utterance.begin + self._longest
         if piece_stop < (speech_stop if segment.stop is None else segment.stop):
             # Not at `heard == piece_stop`: if the sound ended there, it would be a whole utterance.

@@ -15,11 +15,13 @@ class Segment:
     Attributes:
         start: First sample, pre-roll included.
         speech_stop: End of the last frame of speech so far.
+        trailing_pad: How much silence it keeps at its end.
         stop: End of the segment once it is closed, trailing pad included.
     """
 
     start: int
     speech_stop: int
+    trailing_pad: int
     stop: int | None = None
 
 
@@ -75,7 +77,7 @@ class Segmenter:
             if is_speech:
                 segment.speech_stop = self._index
             elif self._index - segment.speech_stop >= self._end_silence:
-                self._close(segment, segment.speech_stop + self._trailing_pad)
+                self._close(segment, self._index)
             return None
         if self._candidate is None:
             self._recent.append(is_speech)
@@ -94,7 +96,7 @@ class Segmenter:
     def flush(self, stop: int) -> None:
         """The sound ends at the absolute sample `stop`: close what is open."""
         if segment := self.current:
-            self._close(segment, min(segment.speech_stop + self._trailing_pad, stop))
+            self._close(segment, stop)
         self._candidate = None
         self._recent.clear()
 
@@ -102,11 +104,11 @@ class Segmenter:
         frames_ago = len(self._recent) - self._recent.index(True)
         onset = self._index - frames_ago * self._frame_length
         start = max(onset - self._pre_roll, self._earliest)
-        self._candidate = Segment(start=start, speech_stop=self._index)
+        self._candidate = Segment(start, self._index, self._trailing_pad)
         self._candidate_speech = sum(self._recent) * self._frame_length
         self._recent.clear()
 
-    def _close(self, segment: Segment, stop: int) -> None:
-        segment.stop = stop
-        self._earliest = stop
+    def _close(self, segment: Segment, heard: int) -> None:
+        segment.stop = min(segment.speech_stop + segment.trailing_pad, heard)
+        self._earliest = segment.stop
         self.current = None

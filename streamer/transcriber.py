@@ -35,8 +35,8 @@ from streamer.recogniser import Model, Recogniser
 from streamer.sources import Block, DeviceChange, Source
 
 EVENT_CAPACITY = 256  # more than anybody reads in a minute of speech
-# Once sound was lost because too much of it waits, so much must fit before more is taken in: whole
-# phrases can be recognised, shreds of words cannot.
+# Once sound was lost because too much of it waits, so much must fit before more is taken in, or as
+# much as the longest piece: whole phrases can be recognised, shreds of words cannot.
 PHRASE_S = 5.0
 # Sound servers hold back a tenth of a second, and fingers are quicker than last words.
 PAUSE_AFTER_S = 0.3
@@ -492,7 +492,8 @@ class Transcriber:
                         return
                     self._changed.notify_all()
                     self._changed.wait()
-                least = to_samples(PHRASE_S) if self._is_overloaded else len(samples)
+                phrase = to_samples(min(PHRASE_S, self._settings.longest_piece_s))
+                least = phrase if self._is_overloaded else len(samples)
                 self._is_overloaded = listener.room() < least
                 if self._is_overloaded:
                     listener.skip(len(samples), "the model does not keep up")

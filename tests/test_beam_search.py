@@ -92,10 +92,8 @@ def test_with_room_for_all_texts_the_best_of_all_is_found(
 ) -> None:
     log_probs = random_log_probs(n_frames, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(beam_search, "WIDTH", 10_000)
         patch.setattr(beam_search, "BEHIND", math.inf)
-        patch.setattr(beam_search, "LEAST", -50.0)
-        labels = BeamSearch(LABELS, small).best(log_probs)
+        labels = BeamSearch(LABELS, small, width=10_000, least=-50.0).best(log_probs)
     written = "".join(LABELS.symbols[label] for label in labels)
     of_all = scores(log_probs)
     found = of_all[tuple(word for word in written.split("|") if word)]

@@ -156,6 +156,14 @@ def test_a_whole_recording_is_recognised_in_pieces_that_the_model_takes() -> Non
         assert [word.stop for word in words] == sorted(word.stop for word in words)
 
 
+@pytest.mark.parametrize("text", ["_" * 15 + "THE QUICK BROWN FOX JUMPS", "AB" * 40])
+def test_recognising_a_whole_recording_goes_on_where_a_piece_has_no_pause(text: str) -> None:
+    model = WrittenModel(longest=20 * FRAME)  # less than where a pause is looked for
+    words = decode_whole(written(text), model, replace(SETTINGS, cut_window_s=frames(30)))
+    assert words[-1].stop == len(text) * FRAME
+    assert len(model.heard) <= 2 * len(text) / 20 + 1
+
+
 def sounding(*parts: tuple[float, float]) -> Samples:
     """Noise, in parts of so many seconds with such a standard deviation."""
     rng = np.random.default_rng(0)
@@ -286,6 +294,9 @@ def test_a_folder_without_a_manifest_is_refused(folder: Path, tmp_path: Path) ->
         read_manifest(tmp_path)
     with pytest.raises(AudioError, match="subset 'none', found none"):
         read_manifest(folder, subset="none")
+    (tmp_path / "manifest.tsv").write_bytes(b"path\ttranscript\na.wav\tcaf\xe9\n")
+    with pytest.raises(AudioError, match=r"manifest\.tsv: expected text in UTF-8"):
+        read_manifest(tmp_path)
     (tmp_path / "manifest.tsv").write_text("file\ttext\n")
     with pytest.raises(AudioError, match="expected columns path and transcript"):
         read_manifest(tmp_path)

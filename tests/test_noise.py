@@ -80,3 +80,4 @@ def test_the_benchmark_counts_the_words_that_a_sure_model_hears_in_noise() -> No
     assert 0 < breath.taken_s < breath.audio_s
     assert breath.words > breath.utterances > 0
     assert breath.words_per_hour == pytest.approx(breath.words * 3600 / 24.0)
+    assert measure_noise(WrittenModel(), Settings(), 1e-9, ["breath"])["breath"].audio_s > 0

@@ -312,6 +312,7 @@ def test_the_model_is_traced_once(starter: CompiledModel, sample_events: list[Ev
         ({"end_silence_s": math.nan}, "Expected a finite end_silence_s, found nan"),
         ({"noise_gate": 0.5}, "Expected noise_gate as a NoiseGate or None, found 0.5"),
         ({"ring_s": 1e12}, "Expected ring_s from"),
+        ({"onset_window": 4_000}, "Expected ring_s from"),
     ],
 )
 def test_a_setting_of_another_type_or_out_of_range_is_refused(

@@ -29,6 +29,7 @@ from streamer import (
     Statistics,
     listener,
 )
+from streamer.config import to_seconds
 from streamer.decoder import DecodedWord
 from streamer.listener import Listener
 from streamer.recogniser import Recogniser, Work, WorkKind
@@ -299,9 +300,19 @@ def test_of_a_slow_model_a_long_utterance_is_decoded_in_shorter_parts(
 
 
 def test_nothing_is_decoded_in_a_pause_but_the_speculative_final() -> None:
-    machine = Machine(end_silence_s=frames(20))
+    machine = Machine(end_silence_s=frames(20), trailing_pad_s=frames(10))
     machine.follow("..THE QUICK")
     assert machine.follow("." * 15) == [SPECULATIVE]
+
+
+def test_no_partial_waits_for_the_warm_up() -> None:
+    machine = Machine()
+    machine.model.n_ready = 8 * FRAME
+    machine.follow("..THE QUICK BROWN FOX")
+    assert 0 < max(machine.model.heard) <= 8 * FRAME
+    machine.follow(".......")
+    machine.finish()
+    assert machine.finals() == ["THE QUICK BROWN FOX"]
 
 
 def test_the_first_word_is_tried_for_more_often_until_there_is_one() -> None:
@@ -338,6 +349,18 @@ def test_a_live_model_that_falls_behind_says_so_once_and_once_when_it_has_caught
     assert lagging[0].rtf == pytest.approx(1.3 / work.duration_s)
 
 
+def test_when_nothing_waits_any_more_the_model_is_as_slow_as_it_was() -> None:
+    machine = Machine(is_live=True, partials=False)
+    machine.hear("..THE QUICK.......")
+    work = machine.recogniser.next_work()
+    assert work is not None
+    machine.hear("." * 100)
+    machine.recogniser.complete(work, machine.recogniser.run(work), took_s=2.0)
+    assert machine.recogniser.next_work() is None
+    rtfs = [e.rtf for e in machine.recogniser.take_events() if isinstance(e, Lagging)]
+    assert rtfs == [pytest.approx(2.0 / work.duration_s)] * 2
+
+
 def test_one_call_that_took_long_does_not_make_the_model_slow() -> None:
     machine = Machine(is_live=True)
     for took_s, text in ((0.01, "..THE "), (0.01, "QUICK BR"), (0.01, "OWN FO"), (2.0, "X JUMPS")):
@@ -370,6 +393,22 @@ def test_a_longer_hangover_holds_for_the_utterance_under_way() -> None:
     machine.recogniser.change(settings)
     machine.follow("......_THE FOX...........")
     assert len(machine.finals()) == 1
+
+
+@pytest.mark.parametrize("context_s", [0.0, frames(4)])
+def test_an_utterance_never_ends_before_what_was_cut_off_of_it(context_s: float) -> None:
+    long = SETTINGS.changed(end_silence_s=frames(20), trailing_pad_s=frames(20))
+    pads = {"end_silence_s": long.end_silence_s, "trailing_pad_s": long.trailing_pad_s}
+    machine = Machine(partials=False, context_s=context_s, **pads)
+    machine.follow("..THE QUICK BROWN FOX" + 16 * ".")  # The longest piece ends in the silence.
+    assert machine.finals()
+    settings = long.changed(end_silence_s=frames(5), trailing_pad_s=frames(1))
+    machine.listener.change(settings)
+    machine.recogniser.change(settings)
+    machine.follow("..DO RE.......")
+    machine.finish()
+    check_event_guarantees(machine.events)
+    assert " ".join(machine.finals()).split() == "THE QUICK BROWN FOX DO RE".split()
 
 
 # Utterances longer than the longest piece.
@@ -407,9 +446,18 @@ def test_no_word_is_lost_or_doubled_where_an_utterance_is_cut(
     said = [word for text in texts for word, _ in text]
     if all(len(spoken(text)) >= 3 for text in texts):  # Less is no speech.
         assert " ".join(machine.finals()).split() == said
-    assert max(machine.model.heard, default=0) <= min(30, n_longest) * FRAME or (
-        where == "the settings"
-    )
+    most = n_longest if where == "the settings" else min(30, n_longest)
+    assert max(machine.model.heard, default=0) <= most * FRAME
+
+
+def test_what_follows_a_cut_is_heard_with_the_context_before_it() -> None:
+    machine = Machine(partials=False)
+    machine.follow("..THE QUICK BROWN _ FOX JUMPS DO RE.......")
+    machine.finish()
+    first, second = (event for event in machine.events if isinstance(event, Final))
+    assert second.start_s == first.end_s
+    heard_s = second.end_s - second.start_s + SETTINGS.context_s
+    assert to_seconds(machine.model.heard[-1]) == pytest.approx(heard_s)
 
 
 @given(texts=UTTERANCES, chance=st.randoms(use_true_random=False))

@@ -700,6 +700,26 @@ def test_of_a_model_ten_times_too_slow_finals_come_and_what_does_not_fit_is_coun
     assert len(partials) < closed.statistics.recognised_s / SETTINGS.partial_interval_s / 4
 
 
+def test_after_an_overload_a_ring_with_room_for_no_phrase_takes_in_sound_again(
+    starter: CompiledModel, sample: Samples
+) -> None:
+    has_begun = threading.Event()
+
+    class SlowToBegin(Clockwork):
+        def hear(self, utterance: Samples) -> Heard:
+            if not has_begun.is_set():
+                has_begun.set()
+                time.sleep(10.0 / self.speed)
+            return Heard(np.zeros((0, len(self.labels.symbols)), np.float32))
+
+    model = SlowToBegin(starter, np.concatenate([sample] * 3), rtf=0.0)
+    small = Settings(longest_piece_s=1.0, end_silence_s=0.1, trailing_pad_s=0.1, ring_s=6.5)
+    closed = list(Transcriber(model, model=model, settings=small))[-1]
+    assert isinstance(closed, Closed)
+    accounted_for(closed.statistics)
+    assert 0.0 < closed.statistics.dropped_s < 0.5 * closed.statistics.captured_s
+
+
 def test_events_that_nobody_reads_stop_the_model_and_then_cost_sound_that_is_counted(
     starter: CompiledModel, twice: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ class WrittenModel:
         heard: The lengths of all spans that it was given, in samples.
         hears_instead: Words that it takes for others of the same length from now on.
         warmed_up: How often it was warmed up.
+        n_ready: What is longer would wait for the warm-up.
     """
 
     name = "written"
@@ -56,6 +57,7 @@ class WrittenModel:
         self.heard: list[int] = []
         self.hears_instead: dict[str, str] = {}
         self.warmed_up = 0
+        self.n_ready = longest
 
     def hear(self, utterance: Samples) -> Heard:
         assert len(utterance) <= self.longest
@@ -74,7 +76,7 @@ class WrittenModel:
         return Heard(np.log(probs))
 
     def is_ready(self, n_samples: int) -> bool:
-        return True
+        return n_samples <= self.n_ready
 
     def warm_up(self, keep_going: Callable[[int, int], bool]) -> None:
         self.warmed_up += keep_going(1, 1)

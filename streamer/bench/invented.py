@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from streamer.bench.measures import flicker
 from streamer.bench.noises import KINDS, passages
-from streamer.config import SAMPLE_RATE, Settings, to_seconds
+from streamer.config import Settings, to_samples, to_seconds
 from streamer.events import Event, Final, Partial
 from streamer.pipeline import Pipeline
 from streamer.recogniser import Model
@@ -43,7 +43,7 @@ def measure_noise(
 ) -> dict[str, Invented]:
     """Listen to `minutes` of each kind of sound by the audio clock, and count the words."""
     return {
-        kind: _listen(kind, model, settings, round(minutes * 60 * SAMPLE_RATE))
+        kind: _listen(kind, model, settings, max(1, to_samples(minutes * 60)))
         for kind in tqdm(
             list(kinds), unit="kind of noise", leave=False, disable=not sys.stderr.isatty()
         )

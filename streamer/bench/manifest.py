@@ -57,6 +57,8 @@ def read_manifest(
             "Expected a folder with a manifest.tsv (columns path and transcript), found none: "
             f"{path}: {error.strerror}."
         ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise AudioError(f"{path}: expected text in UTF-8, found something else: {error}.") from error
     if not rows or not {"path", "transcript"} <= set(rows[0]):
         raise AudioError(f"{path}: expected columns path and transcript, and a row at least.")
     for number, row in enumerate(rows, start=2):

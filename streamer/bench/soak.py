@@ -65,7 +65,7 @@ class Soak:
 def soak(
     recordings: Sequence[Recording], *, model: CompiledModel, settings: Settings, hours: float
 ) -> Soak:
-    """Push recordings into one stream, again and again, each followed by as long a silence.
+    """Push recordings into one stream, again and again, each with silence behind it.
 
     Raises:
         AudioError: A recording cannot be read.

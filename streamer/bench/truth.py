@@ -82,7 +82,8 @@ def decode_whole(samples: Samples, model: Model, settings: Settings) -> list[Dec
         if stop == len(samples):
             return words + found
         edge = stop - lag
-        pause = longest_gap(found, start, stop - to_samples(settings.cut_window_s), edge)
+        first = max(start + model.longest // 2, stop - to_samples(settings.cut_window_s))
+        pause = longest_gap(found, start, first, edge)
         cut = sum(pause) // 2 if pause else edge
-        words += [word for word in found if word.stop <= cut]
+        words += [word for word in found if not word.is_after(cut)]
         start = cut

@@ -125,11 +125,13 @@ class CompiledModel:
                 told at the end; False ends the warm-up.
         """
         self._is_partly_warm = True
-        for n_done, bucket in enumerate(self._warm_up_order):
-            if not keep_going(n_done, len(self._warm_up_order)):
-                return
-            self._compiled(1, bucket)
-        self._is_partly_warm = False
+        try:
+            for n_done, bucket in enumerate(self._warm_up_order):
+                if not keep_going(n_done, len(self._warm_up_order)):
+                    return
+                self._compiled(1, bucket)
+        finally:
+            self._is_partly_warm = False
         keep_going(len(self._warm_up_order), len(self._warm_up_order))
 
     def is_ready(self, n_samples: int) -> bool:
