@@ -58,7 +58,7 @@ def read_manifest(
             f"{path}: {error.strerror}."
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise AudioError(f"{path}: expected text in UTF-8, found something else: {error}.") from error
+        raise AudioError(f"{path}: expected text in UTF-8, found none: {error}.") from error
     if not rows or not {"path", "transcript"} <= set(rows[0]):
         raise AudioError(f"{path}: expected columns path and transcript, and a row at least.")
     for number, row in enumerate(rows, start=2):
