@@ -39,9 +39,9 @@ class NoiseGate:
     Attributes:
         lone_letter_confidence: So sure of a single letter,
         doubt_per_letter: so much less for each further one,
-        least_confidence: but so sure at least.
-        doubt_if_denied: So much surer of words where a second pass hears no other that it is sure
-            of. All four 0 let everything through.
+        denied_letter_confidence, doubt_per_denied_letter: the same of one word alone where a second
+            pass hears no other that it is sure of, and the sound goes on;
+        least_confidence: but so sure at least. All five 0 let everything through.
         agreed_confidence: So sure of a phrase with a word that a second pass does not doubt. In
             2.5 hours of noise `starter` heard none, and of speech that was badly understood
             something is better than nothing.
@@ -51,8 +51,9 @@ class NoiseGate:
 
     lone_letter_confidence: float = 0.97
     doubt_per_letter: float = 0.04
+    denied_letter_confidence: float = 0.98
+    doubt_per_denied_letter: float = 0.02
     least_confidence: float = 0.65
-    doubt_if_denied: float = 0.06
     agreed_confidence: float = 0.4
     sure_confidence: float = 0.9
     phrase_pause_s: float = 1.0

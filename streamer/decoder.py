@@ -48,7 +48,8 @@ class DecodedWord:
     second pass may have made another letter of it. If a second pass has written the word, it is
     the mean of that and of how sure it was of that. `written` is the word with case and marks,
     where the model writes them. `is_doubted` says that with more of the sound a second pass may
-    well write something else; `is_denied`, that there it has written nothing of which it is sure.
+    well write something else; `is_denied`, that at its place it has written nothing of which it is
+    sure, where the sound goes on.
     """
 
     text: str
@@ -117,7 +118,8 @@ def decode(
     spelled = spell(heard.text, heard.confidences, labels)
     runs, n_believed = _believed(spelled, log_probs, labels, search, is_over)
     words = _words(runs, log_probs, labels, grid, n_samples)
-    is_denied = max(spelled.confidences[n_believed : n_believed + 1], default=0.0) < DENIED
+    sure_of_next = max(spelled.confidences[n_believed : n_believed + 1], default=0.0)
+    is_denied = sure_of_next < DENIED and not is_over
     for i, word in enumerate(words):
         if i < n_believed:
             confidence = (word.confidence + spelled.confidences[i]) / 2
@@ -255,8 +257,8 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate) -> list[DecodedWord]:
     phrase, because an unsure word among sure ones was said. The fewer letters a phrase has, the
     surer they must be: `max(least_confidence, lone_letter_confidence - (letters - 1) *
     doubt_per_letter)`, compared with the geometric mean of their probabilities. With a word among
-    them of which a second pass is sure, too, `agreed_confidence` is enough; with one that it
-    denies, `doubt_if_denied` more is needed.
+    them of which a second pass is sure, too, `agreed_confidence` is enough; of one
+    word alone that it denies, the numbers for denied letters hold.
 
     A phrase whose first words alone pass that and reach `sure_confidence` is spoken whatever comes
     after them: a clear word is not taken back for the noise that follows.
@@ -278,13 +280,13 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate) -> list[DecodedWord]:
 def _is_spoken(phrase: list[DecodedWord], gate: NoiseGate) -> bool:
     n_letters, log_confidence = 0, 0.0
     is_agreed = any(word.written and not word.is_doubted for word in phrase)
-    lone = gate.lone_letter_confidence
-    if any(word.is_denied for word in phrase):
-        lone += gate.doubt_if_denied
+    lone, doubt = gate.lone_letter_confidence, gate.doubt_per_letter
+    if len(phrase) == 1 and phrase[0].is_denied:
+        lone, doubt = gate.denied_letter_confidence, gate.doubt_per_denied_letter
     for word in phrase:
         n_letters += len(word.text)
         log_confidence += len(word.text) * math.log(max(word.confidence, 1e-9))
-        needed = max(lone - (n_letters - 1) * gate.doubt_per_letter, gate.least_confidence)
+        needed = max(lone - (n_letters - 1) * doubt, gate.least_confidence)
         needed = min(needed, gate.agreed_confidence) if is_agreed else needed
         if word is not phrase[-1]:
             needed = max(needed, gate.sure_confidence)

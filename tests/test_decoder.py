@@ -186,12 +186,18 @@ def test_words_that_both_passes_are_sure_of_need_not_be_many() -> None:
 
 
 def test_words_that_a_second_pass_denies_must_be_surer() -> None:
-    gate = NoiseGate(lone_letter_confidence=0.9, doubt_if_denied=0.05)
-    for confidence, is_spoken in ((0.92, False), (0.96, True)):
-        (heard,) = said(("F", confidence))
+    gate = NoiseGate(lone_letter_confidence=0.9, doubt_per_letter=0.06)
+    for text, confidence, is_spoken in (
+        ("F", 0.97, False),
+        ("F", 0.99, True),
+        ("FOUR", 0.91, False),
+        ("FOUR", 0.93, True),
+    ):
+        (heard,) = said((text, confidence))
         assert spoken([heard], gate) == [heard]
         denied = [replace(heard, is_doubted=True, is_denied=True)]
         assert spoken(denied, gate) == (denied if is_spoken else [])
+        assert spoken(denied * 2, gate) == denied * 2  # Noise is heard as one word at a time.
 
 
 def test_an_unsure_word_beside_sure_ones_was_said() -> None:
@@ -223,6 +229,10 @@ def test_the_gate_can_be_left_open() -> None:
     words += [replace(words[0], is_doubted=True, is_denied=True)]
     words += [replace(words[0], written="O")]
     gate = NoiseGate(
-        lone_letter_confidence=0.0, doubt_per_letter=0.0, least_confidence=0.0, doubt_if_denied=0.0
+        lone_letter_confidence=0.0,
+        doubt_per_letter=0.0,
+        denied_letter_confidence=0.0,
+        doubt_per_denied_letter=0.0,
+        least_confidence=0.0,
     )
     assert spoken(words, gate) == words
