@@ -35,6 +35,8 @@ BEGIN_FRAME, END_FRAME = "\x1b[?2026h", "\x1b[?2026l"
 UNSURE = 0.7  # words of less confidence are underlined
 USUAL_SIZE = (80, 24)
 BARS, QUIETEST_DB, DB_PER_BAR = "▁▂▃▄▅▆▇█", -62.0, 7.0
+# What is drawn where the encoding has no such bars.
+ASCII_MARKS = str.maketrans(BARS + "·", "_.:-=+*#" + "-")
 
 KEYS_APART = 2  # columns before what keys do
 
@@ -160,6 +162,7 @@ class CaptionWriter:
         self._enlarge = enlarge
         self._has_colour = "NO_COLOR" not in os.environ
         self._can_rewrite = os.environ.get("TERM", "") != "dumb"
+        self._marks = {} if _can_write(BARS, terminal) else ASCII_MARKS
         self._partial: Partial | None = None
         self._status: Status | None = None
 
@@ -210,7 +213,7 @@ class CaptionWriter:
         columns, _ = self._size()
         rows = self._partial_rows(columns - 1) if self._partial else []
         if self._status:
-            text = self._status.text(columns - 1)
+            text = self._status.text(columns - 1).translate(self._marks)
             rows.append(Row(text, self._look(text, DIM)))
         self._region.draw(rows, above)
 
@@ -321,6 +324,14 @@ def _joined(text: str, parts: Sequence[str], columns: int) -> str:
 
 def _bar(db: float) -> str:
     return BARS[min(max(0, round((db - QUIETEST_DB) / DB_PER_BAR)), len(BARS) - 1)]
+
+
+def _can_write(text: str, terminal: TextIO) -> bool:
+    try:
+        text.encode(terminal.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _size_of(terminal: TextIO) -> tuple[int, int]:

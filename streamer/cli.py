@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import faulthandler
 import functools
+import io
 import json
 import logging
 import math
@@ -59,6 +60,9 @@ def entry() -> NoReturn:
             nowhere = os.open(os.devnull, os.O_RDWR)
             assert nowhere == descriptor
             setattr(sys, name, os.fdopen(nowhere, "r" if name == "stdin" else "w"))
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    # What the system's encoding has no character for must not end the transcript.
+    sys.stdout.reconfigure(errors="replace")
     if not {"-v", "--verbose"} & set(sys.argv):
         terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         sys.stderr = os.fdopen(terminal, "w", buffering=1, errors="backslashreplace")

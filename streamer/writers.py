@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -52,10 +53,12 @@ class JsonlWriter:
     def __init__(self, out: TextIO, source: str | None = None) -> None:
         self._out = out
         self._source = {} if source is None else {"source": source}
+        # Files are in UTF-8, stdout is in the system's encoding: a program may read it in another.
+        self._is_ascii = codecs.lookup(out.encoding or "utf-8").name != "utf-8"
 
     def write(self, event: Event) -> None:
         """Write an event."""
-        line = json.dumps(self._source | to_json(event), ensure_ascii=False)
+        line = json.dumps(self._source | to_json(event), ensure_ascii=self._is_ascii)
         self._out.write(line + "\n")
         self._out.flush()
 

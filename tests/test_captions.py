@@ -185,6 +185,14 @@ def test_the_status_gives_up_its_least_important_parts_first() -> None:
     assert all(wcswidth(status.text(columns)) <= columns for columns in range(1, 90))
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_where_there_are_no_bars_the_level_is_drawn_in_ascii(encoding: str) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding, errors="replace")
+    CaptionWriter(terminal, size=lambda: (24, 24)).show(STATUS)
+    terminal.seek(0)
+    assert f"{ROW}\x1b[2m_=# USB          q quit" in terminal.read()
+
+
 def test_no_color_draws_no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     assert frames(partial("GOOD", "MORN", "MORN")) == [f"{ROW}GOOD MORN{BELOW}"]
@@ -241,6 +249,8 @@ def test_what_is_not_to_be_seen_draws_nothing() -> None:
 
 class Screen:
     """A terminal that wraps what was written when it becomes narrower, as most do."""
+
+    encoding = "utf-8"
 
     def __init__(self, columns: int, lines: int) -> None:
         self.columns, self.lines = columns, lines

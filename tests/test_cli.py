@@ -6,6 +6,7 @@ A process that loads TensorFlow takes seconds: there are few of them, and each s
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -153,6 +154,15 @@ def test_a_broken_sample_is_said_after_what_came_before_it(folder: Path) -> None
     assert done.stdout.decode().splitlines() == [FIRST_READABLE]
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("streamer: broken.wav: The sound has a sample that is not a number")
+
+
+def test_what_the_encoding_has_no_character_for_ends_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streamer", "config", "--path"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "STREAMER_CONFIG": "日.toml"},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"?.toml\n", b"")
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])

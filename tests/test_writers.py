@@ -117,6 +117,13 @@ def test_jsonl_is_readable_in_every_language() -> None:
     assert "Café" in written("jsonl")
 
 
+def test_jsonl_is_json_in_any_encoding() -> None:
+    out = io.TextIOWrapper(io.BytesIO(), "latin-1", errors="replace")
+    writer_for("jsonl", out, "日.wav").write(EVENTS[0])
+    out.seek(0)
+    assert json.loads(out.read())["source"] == "日.wav"
+
+
 @pytest.mark.parametrize(
     ("form", "expected"),
     [
