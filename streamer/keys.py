@@ -16,7 +16,10 @@ if sys.platform != "win32":
 
 
 class Keys:
-    """Reads keys while it is entered; gives none where stdin is no terminal.
+    """Reads keys while it is entered; gives none where stdin or stdout is no terminal.
+
+    Where stdout goes to a pager, the keys are the pager's. While the program is in the background
+    they are the shell's: touching the terminal would stop the program.
 
     Attributes:
         was_stopped: The program was, by Ctrl-Z, and goes on: others have written on the screen.
@@ -25,36 +28,36 @@ class Keys:
 
     def __init__(self) -> None:
         self.was_stopped = False
-        self._before: list[Any] | None = None
         self._descriptor = -1
+        self._before: list[Any] | None = None
+        self._is_ours = False
         self._previous: Any = None
 
     def __enter__(self) -> Keys:
         """Take the terminal out of its line mode. Ctrl-C and Ctrl-Z work as ever."""
-        if sys.platform != "win32" and sys.stdin is not None and sys.stdin.isatty():
+        if sys.platform == "win32" or sys.stdin is None:
+            return self
+        if sys.stdin.isatty() and sys.stdout.isatty():
             self._descriptor = sys.stdin.fileno()
-            self._before = termios.tcgetattr(self._descriptor)
             self._previous = signal.signal(signal.SIGCONT, self._continue)
-            tty.setcbreak(self._descriptor)
+            self._take()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give it back."""
         self.restore()
-        if self._before is not None:
+        if self.works:
             signal.signal(signal.SIGCONT, self._previous)
 
     @property
     def works(self) -> bool:
         """Whether there is a keyboard."""
-        return self._before is not None
+        return self._descriptor >= 0
 
     def pressed(self) -> str:
         """The keys since the last call."""
-        if self._before is None:
-            return ""
         keys = ""
-        while select.select([self._descriptor], [], [], 0)[0]:
+        while self._take() and select.select([self._descriptor], [], [], 0)[0]:
             try:
                 read = os.read(self._descriptor, 100)
             except OSError:
@@ -66,13 +69,30 @@ class Keys:
 
     def restore(self) -> None:
         """Give the terminal back, also in the middle of an abrupt end."""
-        if self._before is not None and sys.platform != "win32":
+        if self._is_in_front() and self._before is not None and sys.platform != "win32":
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+
+    def _take(self) -> bool:
+        """Take the terminal unless it is taken, if it is ours to take; returns whether it is."""
+        if not self._is_in_front():
+            self._is_ours = False
+        elif not self._is_ours and sys.platform != "win32":
+            self._is_ours = True
+            with contextlib.suppress(termios.error):
+                self._before = self._before or termios.tcgetattr(self._descriptor)
+                tty.setcbreak(self._descriptor)
+        return self._is_ours
+
+    def _is_in_front(self) -> bool:
+        if not self.works or sys.platform == "win32":
+            return False
+        try:
+            return os.tcgetpgrp(self._descriptor) == os.getpgrp()
+        except OSError:  # It is not the terminal of a shell: nobody else takes it.
+            return True
 
     def _continue(self, _number: int, _frame: FrameType | None) -> None:
         # After Ctrl-Z the shell has given the terminal its own modes.
         self.was_stopped = True
-        if sys.platform != "win32":
-            with contextlib.suppress(termios.error):
-                tty.setcbreak(self._descriptor)
+        self._is_ours = False

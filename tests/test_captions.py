@@ -422,6 +422,64 @@ def test_keys_pause_mark_and_quit_and_leave_the_terminal_as_it_was(tmp_path: Pat
     assert sum(line.startswith("--- 0:00:") for line in lines) == 2
 
 
+def on_a_terminal(program: str, typed: bytes, **streams: int) -> tuple[int, bytes]:
+    """The exit status, or the signal that stopped it, of a job of a shell, and what it wrote.
+
+    The shell is in front, and the job in the background.
+    """
+    ours, theirs = pty.openpty()
+    os.write(ours, typed)
+    shell = (
+        "import fcntl, os, subprocess, sys, termios\n"
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "job = subprocess.Popen([sys.executable, '-c', sys.argv[1]], preexec_fn=os.setpgrp)\n"
+        "status = os.waitpid(job.pid, os.WUNTRACED)[1]\n"
+        "job.kill()\n"
+        "sys.exit(os.WSTOPSIG(status) if os.WIFSTOPPED(status) else os.WEXITSTATUS(status))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", shell, program],
+        **({"stdin": theirs, "stdout": theirs} | streams),
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    os.close(ours)
+    os.close(theirs)
+    return done.returncode, done.stderr
+
+
+def test_in_the_background_the_terminal_is_left_alone_until_it_is_in_front() -> None:
+    program = (
+        "import os, signal, termios\n"
+        "from streamer.keys import Keys\n"
+        "has_lines = lambda: bool(termios.tcgetattr(0)[3] & termios.ICANON)\n"
+        "with Keys() as keys:\n"
+        "    assert keys.works and has_lines()\n"
+        "    assert keys.pressed() == ''\n"
+        "    signal.raise_signal(signal.SIGCONT)\n"
+        "    assert keys.pressed() == ''\n"
+        "    shell = os.tcgetpgrp(0)\n"
+        "    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)\n"
+        "    os.tcsetpgrp(0, os.getpgrp())\n"
+        "    assert keys.pressed() == '' and not has_lines()\n"
+        "    keys.restore()\n"
+        "    os.tcsetpgrp(0, shell)\n"
+        "    signal.signal(signal.SIGTTOU, before)\n"
+        "    assert keys.pressed() == ''\n"
+        "assert has_lines()"
+    )
+    assert on_a_terminal(program, typed=b"q\n") == (0, b"")
+
+
+def test_where_a_pager_shows_the_captions_the_keys_are_the_pager_s() -> None:
+    program = (
+        "from streamer.keys import Keys\n"
+        "with Keys() as keys:\n"
+        "    assert not keys.works and keys.pressed() == ''"
+    )
+    assert on_a_terminal(program, typed=b"q\n", stdout=subprocess.DEVNULL) == (0, b"")
+
+
 def test_what_was_being_said_when_the_terminal_is_closed_is_saved(tmp_path: Path) -> None:
     saved = tmp_path / "talk.txt"
     with Terminal("captions", "--sample", "--save", str(saved)) as terminal:
