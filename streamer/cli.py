@@ -360,7 +360,8 @@ def _progress(source: File | Pipe) -> tqdm[Any]:
 
 def _complain(error: BaseException, verbose: bool) -> None:
     if verbose:
-        traceback.print_exception(error)
+        with contextlib.suppress(OSError):
+            traceback.print_exception(error)
     if isinstance(error, OSError) and error.filename is None:
         say(f"The output cannot be written: {error.strerror}.")
     else:

@@ -73,7 +73,8 @@ class Interruption:
         elif self.happened:
             # All that was said is written already; waiting for the model is what is not wanted.
             self._before_exit()
-            os.write(sys.stderr.fileno(), b"\n")
+            with contextlib.suppress(OSError):
+                os.write(sys.stderr.fileno(), b"\n")
             os._exit(INTERRUPTED)
         self.happened = True
         self._source.stop()

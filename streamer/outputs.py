@@ -137,11 +137,15 @@ def drawing_on(screen: Screen) -> Iterator[None]:
 
 
 def say(message: str) -> None:
-    """Tell the user something, on stderr; on a terminal above what is being drawn there."""
+    """Tell the user something, on stderr; on a terminal above what is being drawn there.
+
+    A stderr that cannot be written loses what is said, and nothing else.
+    """
     if _screens and sys.stderr.isatty():
         _screens[-1].note(f"streamer: {message}")
         return
-    print(f"streamer: {message}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        print(f"streamer: {message}", file=sys.stderr, flush=True)
 
 
 def _keep(path: Path) -> None:

@@ -452,6 +452,22 @@ def test_a_full_disk_behind_stdout_is_one_sentence(folder: Path) -> None:
     assert done.stderr == "streamer: The output cannot be written: No space left on device.\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full")
+def test_where_no_message_can_be_written_the_transcript_goes_on(folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [
+                *[sys.executable, "-m", "streamer", "transcribe", "-v"],
+                *["missing.wav", "first.wav"],
+            ],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            cwd=folder,
+        )
+    assert (done.returncode, done.stdout) == (1, FIRST_READABLE + "\n")
+
+
 @pytest.mark.usefixtures("_loaded")
 @pytest.mark.parametrize("form", ["text", "jsonl", "srt", "vtt"])
 def test_for_a_recording_that_cannot_be_read_nothing_is_written(
