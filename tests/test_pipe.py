@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import struct
 import subprocess
 import threading
@@ -20,7 +21,7 @@ from speech import excerpt
 
 from streamer import AudioError, Pipe
 from streamer.audio import Samples, level_db
-from streamer.sources.pipe import READ_BYTES
+from streamer.sources.pipe import OTHER_FRAMES, READ_BYTES
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 
@@ -299,12 +300,32 @@ def test_a_header_that_contradicts_what_is_said_is_refused(
         (b"FORM\0\0\0\0AIFF", "AIFF"),
         (b"caff\0\x01\0\0", "CAF"),
         (b"\x1aE\xdf\xa3", "Matroska or WebM"),
+        (b"\0\0\0\x1cftypM4A ", "MP4, M4A or 3GP"),
+        (b".snd\0\0\0 ", "AU"),
+        (b"wvpk\x90\x67", "WavPack"),
+        (b"riff.\x91\xcf\x11", "Wave64"),
+        (b"#!AMR\n", "AMR"),
+        (bytes.fromhex("3026b2758e66cf11"), "WMA"),
+        # As ffmpeg 5.1 wrote them.
+        (bytes.fromhex("fffb90640007f28f2cc65063"), "MP3"),
+        (bytes.fromhex("fff338c40013d2763a201047"), "MP3"),
+        (bytes.fromhex("ffe318c4000ab80638000844"), "MP3"),
+        (bytes.fromhex("fff16040467ffcde02004c61"), "AAC"),
+        (bytes.fromhex("fff150802a7ffcde02004c61"), "AAC"),
+        (bytes.fromhex("0b771dcd4c402f8429e3d551"), "AC-3"),
     ],
 )
 def test_another_format_is_refused_with_a_way_out(start: bytes, found: str) -> None:
     message = refused(start + bytes(100))
     assert f"found {found}" in message
     assert "ffmpeg -i pipe: -f wav -" in message
+
+
+def test_wherever_speech_begins_it_is_hardly_ever_taken_for_compressed_sound() -> None:
+    sound = excerpt(0.0, 20.0)
+    digits = s16(sound).hex()
+    found = [at for frame in OTHER_FRAMES for at in re.finditer(f"(?={frame})", digits)]
+    assert sum(at.start() % 4 == 0 for at in found) < len(sound) / 100_000
 
 
 def test_text_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import select
 import struct
 import sys
@@ -38,13 +39,26 @@ ENCODINGS: dict[str, tuple[int, str]] = {
 }
 # How other formats begin, to tell somebody who pipes one in.
 OTHER_FORMATS = {
-    b"fLaC": "FLAC",
-    b"OggS": "Ogg",
-    b"ID3": "MP3",
-    b"\xff\xfb": "MP3",
-    b"FORM": "AIFF",
-    b"caff": "CAF",
-    b"\x1aE\xdf\xa3": "Matroska or WebM",
+    rb"fLaC": "FLAC",
+    rb"OggS": "Ogg",
+    rb"ID3": "MP3",
+    rb"FORM": "AIFF",
+    rb"caff": "CAF",
+    rb"\x1aE\xdf\xa3": "Matroska or WebM",
+    rb"....ftyp": "MP4, M4A or 3GP",
+    rb"\.snd": "AU",
+    rb"wvpk": "WavPack",
+    rb"riff\x2e\x91": "Wave64",
+    rb"#!AMR": "AMR",
+    rb"\x30\x26\xb2\x75\x8e\x66": "WMA",
+}
+# These begin with a frame, and its first bytes may be samples of PCM. So this is all of its header
+# that hardly varies, as hexadecimal digits: ISO 11172-3 section 2.4.1.3 (layer III, no emphasis),
+# ISO 13818-7 table 8 (low complexity, one block a frame) and ATSC A/52 section 5.3 (version 8).
+OTHER_FRAMES = {
+    r"ff(e[23]|f[23ab])[1-9a-e][02468a][04-8c][048c]": "MP3",
+    r"fff[19][4-7].[048c]0.....[048c]": "AAC",
+    r"0b77......40": "AC-3",
 }
 
 
@@ -244,12 +258,13 @@ class Pipe:
 
 def _check_is_raw(start: bytes, place: str) -> None:
     """Refuse what surely is no raw PCM, unless somebody said that it is."""
-    for magic, form in OTHER_FORMATS.items():
-        if start.startswith(magic):
-            raise AudioError(
-                f"Expected WAV or raw PCM on {place}, found {form}. Decode it first: "
-                "ffmpeg -i pipe: -f wav - | streamer transcribe -"
-            )
+    found = [form for magic, form in OTHER_FORMATS.items() if re.match(magic, start, re.DOTALL)]
+    found += [form for magic, form in OTHER_FRAMES.items() if re.match(magic, start.hex())]
+    if found:
+        raise AudioError(
+            f"Expected WAV or raw PCM on {place}, found {found[0]}. Decode it first: "
+            "ffmpeg -i pipe: -f wav - | streamer transcribe -"
+        )
     # A dozen printable bytes are text, not sound; and fewer, where the stream ends, are no sound.
     if start and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
         raise AudioError(f"Expected WAV or raw PCM on {place}, found text: {start.decode()!r}.")
