@@ -151,6 +151,24 @@ def test_a_file_that_is_shorter_than_it_says_is_read_and_told_of(
     assert f"is said to be {n_samples / 16_000:.1f} s long, but ends after " in message
 
 
+@pytest.mark.parametrize(
+    ("form", "subtype"), [("ogg", "VORBIS"), ("opus", "OPUS"), ("mp3", "MPEG_LAYER_III")]
+)
+def test_of_recordings_that_were_joined_it_is_said_that_the_first_is_heard(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, form: str, subtype: str
+) -> None:
+    path = tmp_path / f"a.{form}"
+    soundfile.write(
+        path, speech(), 16_000, format=form if form == "mp3" else "OGG", subtype=subtype
+    )
+    expected = read(path)
+    assert not caplog.messages
+    path.write_bytes(path.read_bytes() * 2)
+    assert np.array_equal(read(path), expected)
+    (message,) = caplog.messages
+    assert "only the first, 2.0 s long, is heard. Make them one: ffmpeg -i" in message
+
+
 def test_a_recording_into_a_pipe_does_not_say_how_long_it_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

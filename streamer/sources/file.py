@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import re
 import stat
@@ -25,6 +26,13 @@ UNKNOWN_FRAMES = 1 << 62  # What was written into a pipe does not say how long i
 UNEXPECTED_END_S = 1.0  # The length of an MP3 file is partly estimated.
 # What libsndfile notes of a WAV, AIFF or AU file that is shorter than its header says, in bytes.
 SHORTENED = re.compile(r"(?m)^ *(?:data|SSND|Data Size) *: (\d+) \(should be ([1-9]\d*)\)")
+
+# Where a recording goes on, and where behind that another one begins, of which libsndfile knows
+# nothing: pages of Ogg (RFC 3533, section 6), and what encoders of MP3 write into the first frame.
+JOINED = {
+    "OGG": (re.compile(rb"OggS\0[\0\x01]"), re.compile(rb"OggS\0\x02")),
+    "MP3": (re.compile(rb"(Xing|Info)\0\0\0"),) * 2,
+}
 
 
 class _Forwards(soundfile.SoundFile):  # type: ignore[misc]  # It has no types.
@@ -108,6 +116,13 @@ class File:
         if found := SHORTENED.search(self._sound.extra_info):
             n_said, n_there = map(int, found.groups())
             self._said_s *= n_said / n_there if n_said < UNKNOWN_SIZE else 1.0
+        if stat.S_ISREG(status.st_mode) and _is_joined(path, self._sound.format):
+            logger.warning(
+                "%s: several recordings were joined, and only the first, %.1f s long, is heard. "
+                "Make them one: ffmpeg -i INPUT OUTPUT.wav",
+                path,
+                self.duration_s,
+            )
         try:
             self._converter = Converter(self._sound.samplerate, self._sound.channels)
         except AudioError as error:
@@ -163,3 +178,13 @@ class File:
         if self._sound is not None:
             self._sound.close()
             self._sound = None
+
+
+def _is_joined(path: Path, form: str) -> bool:
+    """Whether there are further recordings behind the first one."""
+    if form not in JOINED:
+        return False
+    inside, beginning = JOINED[form]
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        found = inside.search(data)
+        return found is not None and beginning.search(data, found.end()) is not None
