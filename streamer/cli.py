@@ -212,7 +212,9 @@ def _transcribe(options: argparse.Namespace) -> int:
                             statistics = event.statistics
                         with tqdm.external_write_mode(sys.stdout):
                             outputs.write(event, path)
-                except AudioError as error:
+                except (AudioError, OSError) as error:
+                    if isinstance(error, OSError) and error.filename is None:
+                        raise  # It is stdout, and that of all of them.
                     _complain(error, options.verbose)
                     has_failed = True
                 else:
@@ -364,6 +366,8 @@ def _complain(error: BaseException, verbose: bool) -> None:
             traceback.print_exception(error)
     if isinstance(error, OSError) and error.filename is None:
         say(f"The output cannot be written: {error.strerror}.")
+    elif isinstance(error, OSError):
+        say(f"{error.filename}: it cannot be opened: {error.strerror or error}.")
     else:
         say(str(error))
 

@@ -499,6 +499,23 @@ def test_recordings_of_the_same_name_do_not_overwrite_each_other(
 
 
 @pytest.mark.usefixtures("_loaded")
+@pytest.mark.parametrize(
+    ("name", "reason"), [("a", "Is a directory"), ("a" * 251, "File name too long")]
+)
+def test_a_file_that_cannot_be_made_does_not_end_the_list(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, reason: str
+) -> None:
+    first_path, out = tmp_path / f"{name}.wav", tmp_path / "out"
+    soundfile.write(first_path, first(), 16_000)
+    (out / "a.jsonl").mkdir(parents=True)
+    command = ["transcribe", str(first_path), str(folder / "second.flac"), "--format", "jsonl"]
+    assert main([*command, "--output-dir", str(out)]) == 1
+    said = f"streamer: {out / name}.jsonl: it cannot be opened: {reason}.\n"
+    assert capsys.readouterr() == ("", said)
+    assert (out / "second.jsonl").stat().st_size
+
+
+@pytest.mark.usefixtures("_loaded")
 def test_a_name_that_no_file_can_have_does_not_end_the_list(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
