@@ -6,7 +6,9 @@ rewritten in place, all at once, and only when they change.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
@@ -276,11 +278,26 @@ def is_slow(event: Lagging) -> bool:
 
 
 def large_letters(text: str, columns: int) -> str:
-    """The text in letters that are six rows high, wrapped at words."""
-    from pyfiglet import Figlet
+    """The text in letters that are six rows high, wrapped at words.
 
-    rendered: str = Figlet(font="standard", width=columns).renderText(text)
-    return "\n".join(line.rstrip() for line in rendered.rstrip().splitlines()) + "\n"
+    Without accents where there are no such letters with them; where there are none at all, or none
+    fits, in ordinary ones.
+    """
+    from pyfiglet import CharNotPrinted, Figlet
+
+    figlet = Figlet(font="standard", width=columns)
+    known = figlet.Font.chars
+    # A decomposed character is a letter and its accents.
+    letters = [
+        c if ord(c) in known else unicodedata.normalize("NFD", c)[0]
+        for c in unicodedata.normalize("NFC", text)
+    ]
+    if all(ord(letter) in known for letter in letters):
+        with contextlib.suppress(CharNotPrinted):
+            rendered: str = figlet.renderText("".join(letters))
+            return "\n".join(line.rstrip() for line in rendered.rstrip().splitlines()) + "\n"
+    lines = _wrapped([(word, "") for word in text.split()], columns)
+    return "".join(" ".join(word for word, _ in line) + "\n" for line in lines)
 
 
 def _is_unsure(word: Word) -> bool:

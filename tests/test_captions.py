@@ -349,6 +349,27 @@ def test_large_letters_fit_the_screen() -> None:
     assert large_letters("Hi", 60) in terminal.getvalue().replace(ROW, "")
 
 
+@pytest.mark.parametrize("text", ["caf\u00e9", "cafe\u0301"])
+def test_large_letters_leave_out_accents_that_they_do_not_have(text: str) -> None:
+    assert large_letters(text, 60) == large_letters("cafe", 60)
+    assert large_letters("\u00c4rger", 60) != large_letters("Arger", 60)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "drawn"),
+    [
+        ("It costs €20 now.", 12, "It costs €20\nnow.\n"),
+        ("Добрый день", 60, "Добрый день\n"),
+        ("Good morning", 6, "Good\nmornin\ng\n"),
+        ("Good morning", 1, "".join(f"{letter}\n" for letter in "Goodmorning")),
+    ],
+)
+def test_where_large_letters_lack_or_do_not_fit_they_are_ordinary_ones(
+    text: str, columns: int, drawn: str
+) -> None:
+    assert large_letters(text, columns) == drawn
+
+
 class Terminal:
     """The real program on a pseudo-terminal."""
 
