@@ -58,7 +58,7 @@ def cardinal(phrase: Phrase, at: int) -> Number | None:
         if rest and phrase[at + n_words + rest.n_words] in {"hundred", *SCALES}:
             rest = None
     else:
-        rest = cardinal(phrase, at + n_words)
+        rest = None if _begins_digits(phrase, at + n_words) else cardinal(phrase, at + n_words)
         if phrase[at + n_words] == "a" or (rest and not 0 < rest.value < scale):
             rest = None
     if rest is None:
@@ -86,6 +86,11 @@ def digit(phrase: Phrase, at: int) -> int | None:
     return 0 if phrase[at] in ZEROS else DIGITS.get(phrase[at])
 
 
+def _begins_digits(phrase: Phrase, at: int) -> bool:
+    """Whether three digits or more are said here one by one, as of a telephone number."""
+    return all(digit(phrase, at + offset) is not None for offset in range(3))
+
+
 def below_hundred(phrase: Phrase, at: int) -> Number | None:
     """The longest number from 0 to 99 that begins here."""
     word = phrase[at]
@@ -102,7 +107,7 @@ def _below_thousand(phrase: Phrase, at: int) -> Number | None:
     if head is None or phrase[at + head.n_words] != "hundred" or head.value % 10 == 0:
         return head
     value, n_words = head.value * 100, head.n_words + 1
-    rest = _after_and(phrase, at + n_words)
+    rest = None if _begins_digits(phrase, at + n_words) else _after_and(phrase, at + n_words)
     if rest is None or phrase[at + n_words + rest.n_words] == "hundred":
         return Number(value, n_words)
     return Number(value + rest.value, n_words + rest.n_words)

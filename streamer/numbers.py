@@ -29,10 +29,17 @@ CURRENCIES = {"dollar": "$", "dollars": "$", "euro": "€", "euros": "€"}
 # After these "ten sixty six" is a year, and "seven thirty" a time.
 BEFORE_YEAR = {"in", "since", "year"}
 BEFORE_TIME = {"at", "until", "till"}
-# "Fifteen twenty minutes" is no year.
+# "Fifteen twenty minutes" is no year, and neither is a "fifteen twenty minute walk".
 MEASURES = set(
     "seconds minutes hours days weeks months years times people men women miles feet inches yards "
-    "meters metres kilometers kilometres degrees pounds dollars euros cents percent".split()
+    "meters metres kilometers kilometres degrees pounds dollars euros cents percent "
+    "minute hour day week month year mile foot inch yard meter metre kilometer kilometre degree "
+    "pound dollar euro cent".split()
+)
+# "Thirty second" is an ordinal after these; elsewhere it may be a measure.
+BEFORE_SECOND = set(
+    "the january february march april may june july august september october november "
+    "december".split()
 )
 SMALLEST_DIGITS = 10  # In prose smaller numbers are words.
 
@@ -186,7 +193,7 @@ def _ends_time(phrase: Phrase, start: int, stop: int) -> bool:
 
 
 def _money(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
-    """Five dollars, five dollars and ten cents, two million euros."""
+    """Five dollars, five dollars and ten cents, five dollars fifty, two million euros."""
     number = cardinal(phrase, at)
     if number is None:
         return None
@@ -196,9 +203,12 @@ def _money(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     sign = CURRENCIES[phrase[stop]]
     n_and = 1 if phrase[stop + 1] == "and" else 0
     cents = below_hundred(phrase, stop + 1 + n_and)
-    if cents and phrase[stop + 1 + n_and + cents.n_words] in ("cent", "cents"):
+    after = phrase[stop + 1 + n_and + cents.n_words] if cents else ""
+    n_cent = 1 if after in ("cent", "cents") else 0
+    is_short = not n_and and cents and cents.value >= 10 and after not in NUMBER_WORDS | MEASURES
+    if cents and (n_cent or is_short):
         text = f"{sign}{_grouped(number.value)}.{cents.value:02}"
-        return (Written(text, number.n_words + 1 + n_and + cents.n_words + 1),)
+        return (Written(text, number.n_words + 1 + n_and + cents.n_words + n_cent),)
     return _amount(phrase, at, number, sign, n_more=1)
 
 
@@ -220,7 +230,7 @@ def _n_percent(phrase: Phrase, at: int) -> int:
 
 
 def _decimal(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
-    """Three point one four, with its percent, scale or currency."""
+    """Three point one four, three point fourteen, with its percent, scale or currency."""
     number = cardinal(phrase, at)
     if number is None or phrase[at + number.n_words] != "point":
         return None
@@ -228,6 +238,10 @@ def _decimal(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     places = ""
     while (place := digit(phrase, stop)) is not None:
         places, stop = places + str(place), stop + 1
+    if not places and number.value != 1:  # "At one point twenty people".
+        pair = below_hundred(phrase, stop)
+        if pair and phrase[stop + pair.n_words] not in NUMBER_WORDS:
+            places, stop = str(pair.value), stop + pair.n_words
     if not places:
         return None
     text = f"{_grouped(number.value)}.{places}"
@@ -282,6 +296,9 @@ def _ordinal(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     number = ordinal(phrase, at)
     if number is None or number.value < 10:
         return None
-    value = number.value
+    value, stop = number.value, at + number.n_words
+    may_be_measure = phrase[stop - 1] == "second" and phrase[at - 1] not in BEFORE_SECOND
+    if may_be_measure and phrase[stop] not in ("", "of"):  # "Thirty second breaks".
+        return None
     suffix = {1: "st", 2: "nd", 3: "rd"}.get(value % 10 if value % 100 // 10 != 1 else 0, "th")
     return (Written(_grouped(value) + suffix, number.n_words),)
