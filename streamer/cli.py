@@ -102,6 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StreamerError, OSError) as error:
         _complain(error, is_verbose)
         return WRONG_USAGE if isinstance(error, ConfigurationError) else FAILED
+    except RuntimeError:
+        if os.path.expanduser("~") != "~":  # Else it is what `pathlib` says of that.
+            raise
+        say("Expected a home folder for the configuration and the cache, found none: set HOME.")
+        return FAILED
 
 
 def _options(argv: list[str]) -> argparse.Namespace:

@@ -111,7 +111,8 @@ class _File:
         self.path = path
         self.table: dict[str, Any] = {}
         try:
-            self.table = tomllib.loads(path.read_text(encoding="utf-8"))
+            # Editors of Windows put a mark before the first character.
+            self.table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             if os.environ.get(PREFIX + "CONFIG"):
                 raise ConfigurationError(
@@ -195,7 +196,10 @@ def _converted(action: argparse.Action, value: Any, where: str) -> Any:
         raise refusal("one text or number")
     text = str(value)
     if text.startswith("~"):  # No shell has seen it.
-        text = str(Path(text).expanduser())
+        try:
+            text = str(Path(text).expanduser())
+        except RuntimeError:
+            raise refusal("a path in the folder of a user that there is") from None
     try:
         converted = action.type(text) if callable(action.type) else text
     except argparse.ArgumentTypeError as error:

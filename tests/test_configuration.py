@@ -116,6 +116,7 @@ def test_values_become_what_the_command_line_would_make_of_them(
         ("model = [1]", "model: expected one text or number, found [1]."),
         ('rate = "fast"', "rate: expected a number, found 'fast'."),
         ('save = "talk.doc"', "save: Expected a file ending in"),
+        ('save = "~nobody here/a.txt"', "save: expected a path in the folder of a user"),
         ("model = ", "expected TOML, with"),
     ],
 )
@@ -133,6 +134,25 @@ def test_a_wrong_variable_is_named(
 ) -> None:
     monkeypatch.setenv("STREAMER_CAPTIONS_PRESET", "fast")
     assert "STREAMER_CAPTIONS_PRESET: expected one of " in refusal(capsys)
+
+
+def test_a_mark_before_the_first_character_is_no_part_of_it(config: Path) -> None:
+    config.write_text('\ufefflanguage = "de"\n', encoding="utf-8")
+    assert in_force("captions")["language"] == "de"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has other folders")
+def test_where_there_is_no_home_that_is_said_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HOME", "STREAMER_CONFIG", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    assert main(["models"]) == 1
+    assert capsys.readouterr().err == (
+        "streamer: Expected a home folder for the configuration and the cache, found none: "
+        "set HOME.\n"
+    )
 
 
 def test_a_named_file_must_be_there(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
