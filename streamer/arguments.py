@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import functools
 import math
+import os
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -547,10 +549,29 @@ def _choose_goal(parser: argparse.ArgumentParser, options: argparse.Namespace) -
 
 def _check_save(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Refuse a file that cannot be there, before what it is to hold has been said."""
-    if options.save is not None and not options.save.absolute().parent.is_dir():
+    save = options.save
+    if save is None:
+        return
+    folder = save.absolute().parent
+    if not folder.is_dir():
+        parser.error(f"argument --save: expected a file in a folder that exists, found '{save}'")
+    if save.is_dir():
+        parser.error(f"argument --save: expected a file, found a folder: '{save}'")
+    if not os.access(save if save.exists() else folder, os.W_OK):
+        parser.error(f"argument --save: expected a file that may be written, found '{save}'")
+    if _is_stdout(save):
         parser.error(
-            f"argument --save: expected a file in a folder that exists, found '{options.save}'"
+            f"argument --save: stdout goes to '{save}' already; name another file, or leave one out"
         )
+
+
+def _is_stdout(path: Path) -> bool:
+    """Whether it is the file that stdout goes to."""
+    try:
+        status = os.fstat(sys.stdout.fileno())
+        return stat.S_ISREG(status.st_mode) and os.path.samestat(status, path.stat())
+    except OSError:  # There is no such file yet.
+        return False
 
 
 def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

@@ -392,6 +392,50 @@ def test_a_file_that_cannot_be_there_is_refused_before_anything_is_said(
     assert "argument --save: expected a file in a folder that exists, found '" in said
 
 
+@pytest.mark.parametrize("command", [["captions"], ["transcribe", "a.wav"]])
+def test_a_folder_is_refused_as_a_file_before_anything_is_said(
+    command: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.srt").mkdir()
+    said = complaint(run(*command, "--save", tmp_path / "a.srt"), status=2)
+    assert "argument --save: expected a file, found a folder: '" in said
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_file_that_may_not_be_written_is_refused_before_anything_is_said(
+    exists: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    saved = tmp_path / "a.srt"
+    if exists:
+        saved.touch()
+    # Root may write whatever it is not allowed to.
+    forbidden = saved if exists else tmp_path
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != forbidden)
+    with pytest.raises(SystemExit, match="2"):
+        main(["captions", "--save", str(saved)])
+    assert (
+        "argument --save: expected a file that may be written, found '" in capsys.readouterr().err
+    )
+
+
+def test_the_file_that_stdout_goes_to_is_not_saved_to(folder: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "a.txt"
+    with saved.open("wb") as stdout:
+        done = subprocess.run(
+            [sys.executable, "-m", "streamer", "transcribe", "first.wav", "--save", saved],
+            cwd=folder,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert f"argument --save: stdout goes to '{saved}' already; name another" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 def test_an_interruption_at_any_moment_of_the_start_shows_no_traceback(tmp_path: Path) -> None:
     program = (
