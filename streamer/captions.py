@@ -79,7 +79,7 @@ class Status:
         """As much of it as fits into so many columns, the most important first."""
         lag = "" if self.lag_s is None else f"{self.lag_s:.1f} s behind"
         latency = "" if self.latency_s is None else f"{self.latency_s:.1f} s"
-        text = "".join(_bar(db) for db in self.levels_db)
+        text = "".join(_bar(db) for db in self.levels_db)[:columns]
         text = _joined(text, (self.state, lag), columns)
         n_least = wcswidth(self.keys[-1]) + KEYS_APART if self.keys else 0
         text = _joined(text, (self.device, self.model, latency), columns - n_least)

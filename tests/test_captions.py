@@ -193,6 +193,11 @@ def test_where_there_are_no_bars_the_level_is_drawn_in_ascii(encoding: str) -> N
     assert f"{ROW}\x1b[2m_=# USB          q quit" in terminal.read()
 
 
+def test_the_level_fits_a_screen_that_is_narrower() -> None:
+    status = Status(state="", levels_db=(-90.0,) * 8, device="USB")
+    assert [len(status.text(columns)) for columns in (2, 7, 8, 9)] == [2, 7, 8, 8]
+
+
 def test_no_color_draws_no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     assert frames(partial("GOOD", "MORN", "MORN")) == [f"{ROW}GOOD MORN{BELOW}"]
