@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import sys
 from pathlib import Path
 
@@ -178,6 +179,22 @@ def test_a_recording_into_a_pipe_does_not_say_how_long_it_is(
         file.seek(40)  # the size of the data
         file.write(bytes([0xFF] * 4))
     assert np.array_equal(read(path), expected)
+    assert not caplog.messages
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="a pipe has no name")
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF])
+def test_a_pipe_that_is_a_file_does_not_say_how_long_it_is_either(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    path = write(tmp_path / "a.wav", speech()[:16_000])  # A pipe holds that.
+    data = bytearray(path.read_bytes())
+    data[40:44] = struct.pack("<I", size)
+    read_end, write_end = os.pipe()
+    with open(write_end, "wb") as pipe:
+        pipe.write(data)
+    with open(read_end, "rb"):
+        assert np.array_equal(read(Path(f"/dev/fd/{read_end}")), read(path))
     assert not caplog.messages
 
 

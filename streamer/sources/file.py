@@ -50,7 +50,7 @@ class File:
     """Reads a recording once, as fast as possible or at the speed of speech.
 
     Attributes:
-        duration_s: Its length, known once it is open; 0 if the file does not say it.
+        duration_s: Its length, known once it is open; 0 if the file does not say it, or is a pipe.
         opened_at: `time.monotonic()` when it was opened: at the speed of speech, the moment of its
             first sample.
     """
@@ -86,7 +86,8 @@ class File:
             raise AudioError(f"{path}: it cannot be read: {error.strerror}.") from error
         if stat.S_ISDIR(status.st_mode):
             raise AudioError(f"{path}: expected a recording, found a folder.")
-        if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+        is_regular = stat.S_ISREG(status.st_mode)
+        if is_regular and status.st_size == 0:
             raise AudioError(f"{path}: the file is empty.")
         try:
             # As bytes, because soundfile cannot encode a name that is not in the system's encoding.
@@ -111,12 +112,14 @@ class File:
                 f"{path}: the recording holds no sound, its length is zero. If it was recorded "
                 "into a pipe, which leaves the length out: streamer transcribe - < FILE"
             )
-        n_frames = self._sound.frames if self._sound.frames < UNKNOWN_FRAMES else 0
+        # A program that writes into a pipe may say some 2 or 4 GiB.
+        is_known = is_regular and self._sound.frames < UNKNOWN_FRAMES
+        n_frames = self._sound.frames if is_known else 0
         self.duration_s = self._said_s = n_frames / self._sound.samplerate
         if found := SHORTENED.search(self._sound.extra_info):
             n_said, n_there = map(int, found.groups())
             self._said_s *= n_said / n_there if n_said < UNKNOWN_SIZE else 1.0
-        if stat.S_ISREG(status.st_mode) and _is_joined(path, self._sound.format):
+        if is_regular and _is_joined(path, self._sound.format):
             logger.warning(
                 "%s: several recordings were joined, and only the first, %.1f s long, is heard. "
                 "Make them one: ffmpeg -i INPUT OUTPUT.wav",
