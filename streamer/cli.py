@@ -361,6 +361,7 @@ def _progress(source: File | Pipe) -> tqdm[Any]:
         disable=duration_s < LONG_RECORDING_S or not sys.stderr.isatty(),
         bar_format="{desc}: {percentage:3.0f} % |{bar}| {n:.0f} of {total} s, {remaining} left",
         leave=False,
+        dynamic_ncols=True,
         file=sys.stderr,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -35,10 +36,11 @@ from streamer import (
 )
 from streamer.arguments import parser, style_of
 from streamer.audio import Samples
-from streamer.cli import main
+from streamer.cli import _progress, main
 from streamer.config import TextStyle
 from streamer.models.compiled import CompiledModel
 from streamer.outputs import Outputs
+from streamer.sources.file import File
 
 FIRST = "GOOD MORNING AND THANK YOU ALL FOR COMING"
 FIRST_READABLE = "Good morning, and thank you all for coming."
@@ -582,6 +584,26 @@ def test_of_a_recording_that_gives_no_text_the_reason_is_said(
     assert out == ""
     assert f"{silence}: nothing in it sounds like speech." in err
     assert f"{word}: no word in it was understood." in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+def test_the_progress_bar_fits_a_window_that_becomes_narrower(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    recording = File("a.wav")
+    recording.duration_s = 60.0
+    with open(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        with _progress(recording) as progress:
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 50, 0, 0))
+            assert len(str(progress)) <= 50
+    os.close(ours)
 
 
 @pytest.mark.usefixtures("_loaded")
