@@ -39,9 +39,11 @@ class NoiseGate:
     Attributes:
         lone_letter_confidence: So sure of a single letter,
         doubt_per_letter: so much less for each further one,
-        denied_letter_confidence, doubt_per_denied_letter: the same of one word alone where a second
-            pass hears no other that it is sure of, and the sound goes on;
+        stray_letter_confidence, doubt_per_stray_letter: the same of a stray word,
         least_confidence: but so sure at least. All five 0 let everything through.
+        stray_after_s: A word alone that a second pass does not agree on is a stray when it begins
+            so long after the onset: speech begins with a word, noise holds something like one now
+            and then. Or when the second pass hears none there of which it is sure.
         agreed_confidence: So sure of a phrase with a word that a second pass does not doubt. In
             2.5 hours of noise `starter` heard none, and of speech that was badly understood
             something is better than nothing.
@@ -51,9 +53,10 @@ class NoiseGate:
 
     lone_letter_confidence: float = 0.97
     doubt_per_letter: float = 0.04
-    denied_letter_confidence: float = 0.98
-    doubt_per_denied_letter: float = 0.02
+    stray_letter_confidence: float = 0.99
+    doubt_per_stray_letter: float = 0.02
     least_confidence: float = 0.65
+    stray_after_s: float = 0.25
     agreed_confidence: float = 0.4
     sure_confidence: float = 0.9
     phrase_pause_s: float = 1.0

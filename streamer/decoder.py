@@ -249,7 +249,7 @@ def _greedy(log_probs: LogProbs) -> list[Run]:
     return list(zip(best[starts].tolist(), starts.tolist(), stops.tolist(), strict=True))
 
 
-def spoken(words: Sequence[DecodedWord], gate: NoiseGate) -> list[DecodedWord]:
+def spoken(words: Sequence[DecodedWord], gate: NoiseGate, onset: int) -> list[DecodedWord]:
     """The words that somebody said, without those that a model hears in noise.
 
     A model that was made to hear letters hears some in typing, breath and music, too: one here, two
@@ -257,8 +257,8 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate) -> list[DecodedWord]:
     phrase, because an unsure word among sure ones was said. The fewer letters a phrase has, the
     surer they must be: `max(least_confidence, lone_letter_confidence - (letters - 1) *
     doubt_per_letter)`, compared with the geometric mean of their probabilities. With a word among
-    them of which a second pass is sure, too, `agreed_confidence` is enough; of one
-    word alone that it denies, the numbers for denied letters hold.
+    them of which a second pass is sure, too, `agreed_confidence` is enough; for a
+    word alone that it denies, or does not agree on when it comes late, the numbers for strays hold.
 
     A phrase whose first words alone pass that and reach `sure_confidence` is spoken whatever comes
     after them: a clear word is not taken back for the noise that follows.
@@ -266,7 +266,9 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate) -> list[DecodedWord]:
     Args:
         words: All that was decoded of an utterance so far, in order.
         gate: The thresholds.
+        onset: Where the utterance begins, without pre-roll, on the same axis as the words' times.
     """
+    late = onset + to_samples(gate.stray_after_s)
     pause = to_samples(gate.phrase_pause_s)
     phrases: list[list[DecodedWord]] = []
     for word in words:
@@ -274,15 +276,16 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate) -> list[DecodedWord]:
             phrases[-1].append(word)
         else:
             phrases.append([word])
-    return [word for phrase in phrases if _is_spoken(phrase, gate) for word in phrase]
+    return [word for phrase in phrases if _is_spoken(phrase, gate, late) for word in phrase]
 
 
-def _is_spoken(phrase: list[DecodedWord], gate: NoiseGate) -> bool:
+def _is_spoken(phrase: list[DecodedWord], gate: NoiseGate, late: int) -> bool:
     n_letters, log_confidence = 0, 0.0
     is_agreed = any(word.written and not word.is_doubted for word in phrase)
     lone, doubt = gate.lone_letter_confidence, gate.doubt_per_letter
-    if len(phrase) == 1 and phrase[0].is_denied:
-        lone, doubt = gate.denied_letter_confidence, gate.doubt_per_denied_letter
+    first = phrase[0]
+    if len(phrase) == 1 and (first.is_denied or (first.is_doubted and first.start > late)):
+        lone, doubt = gate.stray_letter_confidence, gate.doubt_per_stray_letter
     for word in phrase:
         n_letters += len(word.text)
         log_confidence += len(word.text) * math.log(max(word.confidence, 1e-9))

@@ -142,6 +142,7 @@ class Recogniser:
         # Of the last few: in the middle of one the program may have been stopped, as by Ctrl-Z.
         self._speeds: deque[float] = deque(maxlen=N_SPEEDS)
         self._longest = min(to_samples(settings.longest_piece_s), model.longest)
+        self._pre_roll = to_samples(settings.pre_roll_s)
         self._first_interval = to_samples(settings.first_partial_interval_s)
         self._first_within = to_samples(settings.first_partial_within_s)
         self._partial_interval = to_samples(settings.partial_interval_s)
@@ -341,7 +342,7 @@ class Recogniser:
         self, segment: Segment, utterance: _Utterance, work: Work, words: list[DecodedWord]
     ) -> None:
         """Take in a hypothesis, and say what is new in it."""
-        heard = self._spoken(self._stabiliser.joined(words))
+        heard = self._spoken(self._stabiliser.joined(words), segment.start)
         self._stabiliser.push(heard, work.stop, is_pause=work.kind is WorkKind.SPECULATIVE)
         if (cut := self._pause_to_cut_at(utterance, work.stop)) is not None:
             self._cut_at(cut, self._stabiliser.stable, segment, utterance)
@@ -395,10 +396,11 @@ class Recogniser:
         self._listener.pending.popleft()
         self._utterance = None
 
-    def _spoken(self, words: list[DecodedWord]) -> list[DecodedWord]:
-        """The words of the utterance so far without noise; what is stable stays."""
+    def _spoken(self, words: list[DecodedWord], start: int) -> list[DecodedWord]:
+        """The words of the utterance from `start` on, without noise; what is stable stays."""
         n_stable = len(self._stabiliser.stable)
-        kept = spoken(words, self._settings.noise_gate or self._model.noise_gate)
+        gate = self._settings.noise_gate or self._model.noise_gate
+        kept = spoken(words, gate, start + self._pre_roll)
         return [*words[:n_stable], *(word for word in words[n_stable:] if word in kept)]
 
     def _emit_final(
@@ -409,7 +411,7 @@ class Recogniser:
         utterance: _Utterance,
         speech_stop: int,
     ) -> None:
-        words = self._spoken(words)
+        words = self._spoken(words, start)
         self._n_recognised += stop - start
         self._n_words += len(words)
         self._events.append(
