@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -258,6 +260,50 @@ def test_what_tensorflow_hub_has_downloaded_is_found(
         [sys.executable, "-W", "ignore", "-c", program, handle], capture_output=True, text=True
     )
     assert store.find(handle).path == Path(done.stdout.strip())
+
+
+def by_us(_cache: Path, _model: Path) -> None:
+    pass
+
+
+def by_somebody_else(cache: Path, model: Path) -> None:
+    for path in (cache, model):
+        os.chown(path, 65534, 65534)
+
+
+def into_a_folder_that_all_may_write_to(cache: Path, _model: Path) -> None:
+    cache.chmod(0o777)
+
+
+def behind_a_link(cache: Path, _model: Path) -> None:
+    cache.symlink_to(cache.rename(cache.with_name("elsewhere")))
+
+
+@pytest.mark.parametrize(
+    ("put_there", "is_taken"),
+    [
+        (by_us, True),
+        (by_somebody_else, False),
+        (into_a_folder_that_all_may_write_to, False),
+        (behind_a_link, False),
+    ],
+)
+def test_what_others_can_have_put_into_the_temporary_folder_is_no_model(
+    put_there, is_taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if put_there is by_somebody_else and os.getuid() != 0:
+        pytest.skip("only root can give a folder away")
+    monkeypatch.delenv("TFHUB_CACHE_DIR")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    entry = catalogue.entry_for(NAME)
+    assert entry is not None
+    assert entry.handle is not None
+    model = tmp_path / "tfhub_modules" / hashlib.sha1(entry.handle.encode()).hexdigest()
+    for folder in (model.parent, model):
+        folder.mkdir(mode=0o755)
+    (model / "saved_model.pb").touch()
+    put_there(model.parent, model)
+    assert store.default() == (NAME if is_taken else "starter")
 
 
 # What is not well.

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -192,9 +193,13 @@ def is_address(name: str) -> bool:
 
 def _in_hub_cache(handle: str) -> Path | None:
     """Where `tensorflow_hub` has the model of a handle, if it has ever downloaded it."""
-    cache = os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir()) / "tfhub_modules"
+    named = os.environ.get("TFHUB_CACHE_DIR")
+    cache = Path(named or Path(tempfile.gettempdir()) / "tfhub_modules")
+    folder = cache / hashlib.sha1(handle.encode()).hexdigest()
     # Asked for what it does not have, it would download it.
-    if not (Path(cache) / hashlib.sha1(handle.encode()).hexdigest() / "saved_model.pb").is_file():
+    if not (folder / "saved_model.pb").is_file():
+        return None
+    if not (named or (_is_ours(cache) and _is_ours(folder))):
         return None
     from streamer.models import import_tensorflow
 
@@ -203,6 +208,18 @@ def _in_hub_cache(handle: str) -> Path | None:
         warnings.simplefilter("ignore")  # It imports the deprecated pkg_resources.
         import tensorflow_hub
     return Path(tensorflow_hub.resolve(handle))
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else can have put anything into a folder of the temporary folder.
+
+    A model is a program, and the temporary folder may be everybody's, where there are users.
+    """
+    if not hasattr(os, "getuid"):
+        return True
+    status = folder.lstat()  # Of a link itself, which anybody can make.
+    is_closed = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o022
+    return is_closed and status.st_uid == os.getuid()
 
 
 def _archive_of(handle: str) -> str:
