@@ -20,6 +20,7 @@ from streamer.errors import TypingError
 ORDERS = ("start", "stop", "toggle", "status", "quit")
 TIMEOUT_S = 2.0
 LONGEST = 100  # bytes of an order
+NONE_IS_RUNNING = (FileNotFoundError, ConnectionRefusedError)
 
 
 def socket_path() -> Path:
@@ -34,26 +35,37 @@ def send(order: str) -> str:
     """Give an order to the dictation that is running, and return its answer.
 
     Raises:
-        TypingError: None is running.
+        TypingError: None is running, or it does not answer.
     """
+    try:
+        return _ask(order)
+    except NONE_IS_RUNNING:
+        raise TypingError(
+            "Expected a dictation that is running, found none. Begin one: streamer dictate "
+            "--paused."
+        ) from None
+    except OSError:
+        raise TypingError(
+            f"Expected the dictation that is running to answer within {TIMEOUT_S:g} s, found it "
+            "busy or stopped. Try again, or end its process."
+        ) from None
+
+
+def _ask(order: str) -> str:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(TIMEOUT_S)
-        try:
-            connection.connect(str(socket_path()))
-            connection.sendall(order.encode() + b"\n")
-            return connection.makefile(encoding="utf-8").readline().strip()
-        except OSError:
-            raise TypingError(
-                "Expected a dictation that is running, found none. Begin one: streamer dictate "
-                "--paused."
-            ) from None
+        connection.connect(str(socket_path()))
+        connection.sendall(order.encode() + b"\n")
+        return connection.makefile(encoding="utf-8").readline().strip()
 
 
 def _is_running() -> bool:
     try:
-        send("status")
-    except TypingError:
+        _ask("status")
+    except NONE_IS_RUNNING:
         return False
+    except OSError:  # It listens, though it does not answer.
+        return True
     return True
 
 
@@ -84,6 +96,7 @@ class Control:
             self._socket.bind(str(self._path))
         finally:
             os.umask(mask)
+        self._inode = self._path.stat().st_ino
         self._socket.listen()
         self._thread.start()
         return self
@@ -93,8 +106,11 @@ class Control:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread
         self._thread.join()
+        # It may have been removed, and be another's by now; while ours is open its inode is not.
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
         self._socket.close()
-        self._path.unlink(missing_ok=True)
 
     def _serve(self) -> None:
         while True:

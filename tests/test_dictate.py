@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from desktop import X11, Desktop, Wayland, needs
 
-from streamer import Event, Final, Partial, Word
+from streamer import Event, Final, Partial, Word, control
 from streamer.cli import main
 from streamer.config import TextStyle
 from streamer.control import Control, send, socket_path
@@ -326,6 +327,34 @@ def test_orders_reach_the_dictation_that_is_running(
             pass
         assert send("status") == "did status"
     assert obeyed == ["toggle", "status", "status"]
+    assert not socket_path().exists()
+
+
+def test_a_dictation_that_does_not_answer_keeps_its_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(control, "TIMEOUT_S", 0.05)
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.bind(str(socket_path()))
+        stopped.listen()
+        with pytest.raises(TypingError, match="Another dictation"), Control(str):
+            pass
+        with pytest.raises(TypingError, match=r"to answer within 0\.05 s"):
+            send("status")
+        assert socket_path().exists()
+
+
+def test_the_socket_of_another_dictation_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with contextlib.ExitStack() as first:
+        first.enter_context(Control(str))
+        socket_path().unlink()
+        with Control(lambda _: "second"):
+            first.close()
+            assert send("status") == "second"
     assert not socket_path().exists()
 
 
