@@ -21,7 +21,7 @@ from streamer.events import Event
 from streamer.outputs import drawing_on, say
 from streamer.sources import Source
 from streamer.transcriber import Transcriber
-from streamer.typing_tools import Command, Stream, Target, TextFile, target
+from streamer.typing_tools import Command, KeptError, Stream, Target, TextFile, target
 
 TICK_S = 0.2
 
@@ -118,10 +118,13 @@ def _apply(edit: Edit, goal: Target) -> None:
     if isinstance(edit, Insert):
         goal.insert(edit.text)
     elif isinstance(edit, Delete):
-        if goal.can_delete:
-            goal.delete(edit.n_characters)
-        else:
+        if not goal.can_delete:
             say(f"What is {goal.description} cannot be taken back.")
+            return
+        try:
+            goal.delete(edit.n_characters)
+        except KeptError as error:
+            say(str(error))
     else:
         goal.enter()
 

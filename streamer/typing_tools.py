@@ -44,6 +44,10 @@ CLIPBOARDS = {
 }
 
 
+class KeptError(TypingError):
+    """What was written cannot be taken back; more can still be written."""
+
+
 class Target(Protocol):
     """Somewhere text is written.
 
@@ -64,12 +68,42 @@ class Target(Protocol):
         ...
 
     def delete(self, n_characters: int) -> None:
-        """Take back so many characters before the cursor."""
+        """Take back so many characters before the cursor.
+
+        Raises:
+            KeptError: They are not all ours, or not there any more.
+            TypingError: They could not be taken back.
+        """
         ...
 
     def enter(self) -> None:
         """Begin a new line."""
         ...
+
+
+class _Own:
+    """How many characters before the cursor are ours: none any more, once it is elsewhere."""
+
+    def __init__(self) -> None:
+        self._n_characters = 0
+        self._place: object = None
+
+    def change(self, n_characters: int, before: object, after: object) -> bool:
+        """Count what is written at a place, or taken back from it, a negative number.
+
+        Args:
+            n_characters: How many more there are.
+            before: Where the cursor is found; compared with where it was left.
+            after: Where it is left.
+
+        Returns:
+            Whether there were enough of ours; else nothing has changed.
+        """
+        n_own = n_characters + (self._n_characters if before == self._place else 0)
+        if n_own < 0:
+            return False
+        self._n_characters, self._place = n_own, after
+        return True
 
 
 class Xdotool:
@@ -220,9 +254,10 @@ class Clipboard:
 
 
 class TextFile:
-    """Appends to a file; what is said now is not glued to what was said another time."""
+    """Appends to a file; what is said now is not glued to what was said another time.
 
-    can_delete = True
+    Lines to what is no file, a FIFO or a device: nothing can be taken back from there.
+    """
 
     def __init__(self, path: Path) -> None:
         """Append to what is there.
@@ -233,10 +268,11 @@ class TextFile:
         self.description = f"appended to {path}"
         self._path = path
         self._before = ""  # what is said first
+        self._own = _Own()
         try:
-            is_file = path.is_file()
-            with path.open("ab+" if is_file else "ab") as file:
-                if is_file and file.tell():
+            self.can_delete = path.is_file() or not path.exists()
+            with path.open("ab+" if self.can_delete else "ab") as file:
+                if self.can_delete and file.tell():
                     file.seek(-1, os.SEEK_END)
                     self._before = "" if file.read().isspace() else "\n"
         except OSError as error:
@@ -244,20 +280,30 @@ class TextFile:
 
     def insert(self, text: str) -> None:
         """Append text."""
+        data = (self._before + text + ("" if self.can_delete else "\n")).encode()
         try:
-            with self._path.open("a", encoding="utf-8", newline="") as file:
-                file.write(self._before + text)
+            with self._path.open("ab") as file:
+                n_before = os.fstat(file.fileno()).st_size
+                file.write(data)
         except OSError as error:
             raise self._failure(error) from error
+        self._own.change(len(text), n_before, n_before + len(data))
         self._before = ""
 
     def delete(self, n_characters: int) -> None:
-        """Cut off characters at the end."""
+        """Cut off characters at the end, if nobody else has written there since."""
         try:
             with self._path.open("rb+") as file:
-                text = file.read().decode("utf-8", "surrogateescape")
+                data = file.read()
+                text = data.decode("utf-8", "surrogateescape")
                 kept = text[: max(0, len(text) - n_characters)]
-                file.truncate(len(kept.encode("utf-8", "surrogateescape")))
+                n_kept = len(kept.encode("utf-8", "surrogateescape"))
+                if not self._own.change(-n_characters, len(data), n_kept):
+                    raise KeptError(
+                        f"What is {self.description} cannot be taken back: another program has "
+                        "written to it since."
+                    )
+                file.truncate(n_kept)
         except OSError as error:
             raise self._failure(error) from error
 

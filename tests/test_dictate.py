@@ -1,5 +1,6 @@
 """What is said stands where it should stand: in windows, the clipboard, files and commands."""
 
+import argparse
 import contextlib
 import io
 import os
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from streamer import Event, Final, Partial, Word, control
 from streamer.cli import main
 from streamer.config import TextStyle
 from streamer.control import Control, send, socket_path
-from streamer.dictate_command import write
+from streamer.dictate_command import mode_of, write
 from streamer.dictation import Dictation, Mode
 from streamer.errors import TypingError
 from streamer.typing_tools import (
@@ -84,7 +85,7 @@ SAID: list[Event] = [
 WRITTEN = "Dear anna, my street is in $23? DONE."
 
 
-def say_into(goal: Target, mode: Mode, events: list[Event] = SAID) -> bool:
+def say_into(goal: Target, mode: Mode, events: Iterable[Event] = SAID) -> bool:
     return write(events, Dictation(TextStyle(sentence_ends=False), mode=mode), goal)
 
 
@@ -190,6 +191,23 @@ def test_in_a_file_each_dictation_begins_a_line(tmp_path: Path) -> None:
     assert path.read_text() == f"{WRITTEN}\n{WRITTEN}"
 
 
+def test_what_another_program_has_written_to_the_file_is_not_cut_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "notes.txt"
+
+    def said() -> Iterator[Event]:
+        yield from (final(0, "hello"), final(1, "good morning"))
+        with path.open("a") as file:
+            file.write("; NOTE")
+        yield from (final(2, "scratch that"), final(3, "bad"))
+        yield from (final(number, "scratch that") for number in (4, 5))
+
+    say_into(TextFile(path), Mode.STABLE, said())
+    assert path.read_text() == "Hello good morning; NOTE"
+    assert capsys.readouterr().err.count("another program has written to it since.\n") == 2
+
+
 def test_a_command_is_run_for_each_utterance(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,12 +248,17 @@ def test_where_a_tool_fails_a_pipe_gets_lines_of_whole_utterances(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are none")
-def test_what_is_no_file_can_be_appended_to(tmp_path: Path) -> None:
+def test_what_is_no_file_gets_a_line_for_each_utterance(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "fifo"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDWR)  # It stays open, whoever else opens and closes it.
-    say_into(TextFile(path), Mode.FINAL, SAID[2:3])
-    assert os.read(reader, 1_000).decode() == "Dear anna, my street is in"
+    goal = TextFile(path)
+    say_into(goal, mode_of(argparse.Namespace(live=True), goal))
+    lines = "Dear anna, my street is in\n$23?\nThis is wrong\nDONE.\n"
+    assert os.read(reader, 1_000).decode() == lines
+    assert "cannot be taken back" in capsys.readouterr().err
     os.close(reader)
 
 
