@@ -11,6 +11,7 @@ No program may type into others' windows by itself; each desktop has tools that 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -122,9 +123,11 @@ class Xdotool:
             TypingError: It does not answer.
         """
         _run(["xdotool", "getdisplaygeometry"])
+        self._own = _Own()
 
     def insert(self, text: str) -> None:
         """Type text."""
+        self._change(len(text))
         for (is_odd, is_capital), characters in groupby(text, _oddity):
             part = "".join(characters)
             delay = ["--delay", str(ODD_KEY_DELAY_MS if is_odd else KEY_DELAY_MS)]
@@ -136,13 +139,22 @@ class Xdotool:
                 _run(["xdotool", "type", "--clearmodifiers", *delay, "--file", "-"], part)
 
     def delete(self, n_characters: int) -> None:
-        """Press Backspace."""
+        """Press Backspace, in the window that was typed into."""
+        if not self._change(-n_characters):
+            raise KeptError("What was typed into another window cannot be taken back.")
         repeated = ["--repeat", str(n_characters), "--delay", str(KEY_DELAY_MS)]
         _run(["xdotool", "key", "--clearmodifiers", *repeated, "BackSpace"], n_keys=n_characters)
 
     def enter(self) -> None:
         """Press Enter."""
+        self._change(1)
         _run(["xdotool", "key", "--clearmodifiers", "Return"])
+
+    def _change(self, n_characters: int) -> bool:
+        window = ""
+        with contextlib.suppress(TypingError):  # None has the focus: the mouse points at it.
+            window = _run(["xdotool", "getwindowfocus"])
+        return self._own.change(n_characters, window, window)
 
 
 class Wtype:
@@ -471,15 +483,17 @@ def _missing(names: Sequence[str], purpose: str) -> str:
 
 def _run(
     command: Sequence[str], text: str = "", *, n_keys: int = 0, keeps_running: bool = False
-) -> None:
+) -> str:
+    """Give a text to a tool, and return what it prints, unless it keeps running."""
+    output = subprocess.DEVNULL if keeps_running else subprocess.PIPE
     try:
         done = subprocess.run(
             command,
             input=text,
             text=True,
             encoding="utf-8",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL if keeps_running else subprocess.PIPE,
+            stdout=output,
+            stderr=output,
             timeout=TIMEOUT_S + PER_CHARACTER_S * (len(text) + n_keys),
             check=False,
             start_new_session=True,  # Ctrl-C is for us: it would empty the clipboard.
@@ -494,3 +508,4 @@ def _run(
         if command[0] == "wtype" and "virtual keyboard" in said:
             hint = " GNOME does not let programs type; --to dotool or --to ydotool does it anyway."
         raise TypingError(f"{command[0]} failed: {said.rstrip('.')}.{hint}")
+    return done.stdout or ""

@@ -118,12 +118,18 @@ class X11(Desktop):
         """Open the field and give it the focus."""
         self.begin("xterm", "-u8", "-e", "sh", "-c", self.field())
         wait_for(self.folder / "ready")
-        subprocess.run(
-            ["xdotool", "search", "--sync", "--onlyvisible", "--class", "xterm", "windowfocus"],
+        self.xdotool("search", "--sync", "--onlyvisible", "--class", "xterm", "windowfocus")
+
+    def xdotool(self, *arguments: str) -> str:
+        """Have xdotool do something; returns what it prints."""
+        done = subprocess.run(
+            ["xdotool", *arguments],
             env=self.environment,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
             check=True,
         )
+        return done.stdout.strip()
 
 
 class Wayland(Desktop):

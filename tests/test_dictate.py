@@ -26,6 +26,7 @@ from streamer.errors import TypingError
 from streamer.typing_tools import (
     Clipboard,
     Command,
+    KeptError,
     Stream,
     Target,
     TextFile,
@@ -120,6 +121,28 @@ def test_on_x11_it_stands_in_the_window(
         goal.delete(3)
         goal.enter()
         assert desktop.typed() == f"{WRITTEN} {ODD}"[:-3]
+
+
+def test_nothing_is_deleted_in_a_window_that_was_not_typed_into(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    desktop = X11("us")
+    with inside(desktop, environment):
+        desktop.open_field()
+        goal = target("auto")
+        goal.insert("first")
+        first = desktop.xdotool("getwindowfocus")
+        desktop.begin("xterm", "-T", "other", "-e", "cat")
+        desktop.xdotool("search", "--sync", "--onlyvisible", "--name", "other", "windowfocus")
+        with pytest.raises(KeptError):
+            goal.delete(1)
+        goal.insert("second")
+        goal.delete(6)
+        with pytest.raises(KeptError):
+            goal.delete(1)
+        desktop.xdotool("windowfocus", "--sync", first)
+        goal.enter()
+        assert desktop.typed() == "first"
 
 
 @pytest.mark.parametrize("layout", ["us", "de"])
