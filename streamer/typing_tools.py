@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ from wcwidth import wcswidth
 
 from streamer.errors import TypingError
 
-TIMEOUT_S = 10.0  # for the tool to begin, and
+TIMEOUT_S = 10.0  # for a command of the user's, or a tool to begin, and
 PER_CHARACTER_S = 0.1  # so much for each key
 KEY_DELAY_MS = 12  # between two keys
 # A character that the keyboard lacks is put on a free key for the moment, and X11 applications
@@ -388,19 +389,28 @@ class Command:
         self._command = command
 
     def insert(self, text: str) -> None:
-        """Run it with this text."""
-        done = subprocess.run(
+        """Run it with this text; end it, and what it has begun, when it takes too long."""
+        with subprocess.Popen(
             self._command,
             shell=True,
-            input=f"{text}\n",
+            stdin=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            check=False,
             start_new_session=True,  # Ctrl-C is for us: what was said is still to be given to it.
-        )
-        if done.returncode:
+        ) as process:
+            try:
+                process.communicate(f"{text}\n", timeout=TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                if hasattr(os, "killpg"):
+                    os.killpg(process.pid, signal.SIGKILL)
+                else:
+                    process.kill()
+                raise TypingError(
+                    f"Expected {self._command!r} to end within {TIMEOUT_S:g} s, found it running."
+                ) from None
+        if process.returncode:
             raise TypingError(
-                f"Expected exit status 0 of {self._command!r}, found {done.returncode}."
+                f"Expected exit status 0 of {self._command!r}, found {process.returncode}."
             )
 
     def delete(self, n_characters: int) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from desktop import X11, Desktop, Wayland, needs
 
-from streamer import Event, Final, Partial, Word, control
+from streamer import Event, Final, Partial, Word, control, typing_tools
 from streamer.cli import main
 from streamer.config import TextStyle
 from streamer.control import Control, send, socket_path
@@ -251,11 +251,25 @@ def test_a_pipe_gets_a_line_for_each_utterance(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "Dear anna, my street is in\n$23?\n"
 
 
-def test_what_a_failing_tool_does_not_take_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
-    assert not say_into(Command("exit 3"), Mode.FINAL, SAID[:5])
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("exit 3", "Expected exit status 0 of 'exit 3', found 3."),
+        ("sleep 50; exit", "Expected 'sleep 50; exit' to end within 0.1 s, found it running."),
+    ],
+)
+def test_what_a_failing_tool_does_not_take_is_not_lost(
+    command: str,
+    complaint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if command.startswith("sleep"):
+        monkeypatch.setattr(typing_tools, "TIMEOUT_S", 0.1)
+    assert not say_into(Command(command), Mode.FINAL, SAID[:5])
     printed = capsys.readouterr()
     assert printed.out == "Dear anna, my street is in\n$23?\n"
-    assert "Expected exit status 0 of 'exit 3', found 3." in printed.err
+    assert complaint in printed.err
     assert printed.err.count("\n") == 1
 
 
