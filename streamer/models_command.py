@@ -18,6 +18,8 @@ from streamer.models.archive import pulled_names
 from streamer.models.catalogue import CATALOGUE, entry_for
 from streamer.outputs import say
 
+PULLED = "a SavedModel, pulled from this address"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -49,15 +51,15 @@ def _rows() -> Iterator[Row]:
         )
     for name in pulled_names():
         if entry_for(name) is None:
-            path = store.find(name).path
-            n_bytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            path = _origin(name).path()
+            files = path.rglob("*") if path else ()
             yield Row(
                 name=name,
-                n_bytes=n_bytes,
+                n_bytes=sum(file.stat().st_size for file in files if file.is_file()),
                 licence=None,
-                purpose="a SavedModel, pulled from this address",
+                purpose=PULLED if path else "damaged; pull it again",
                 sha256=None,
-                path=str(path),
+                path=None if path is None else str(path),
             )
 
 

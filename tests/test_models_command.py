@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import hashlib
 import io
@@ -29,6 +30,7 @@ from web import Answer, Web, web_server
 
 from streamer import cli, models
 from streamer.cli import main
+from streamer.doctor import models as model_doctor
 from streamer.models import archive, catalogue, checkpoints, store, unpacking
 from streamer.models import download as downloading
 
@@ -463,6 +465,26 @@ def test_what_was_changed_since_is_found_out(
     change(store.find(url).path / "labels.json")
     assert main(["models", "verify", url]) == 1
     assert message in complaint(capsys)
+
+
+def test_a_model_that_is_damaged_is_listed_and_pulled_again(
+    web: Web, loudness: bytes, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = web.serve("/net.tar.gz", loudness)
+    assert main(["models", "pull", url]) == 0
+    (store.find(url).path / "saved_model.pb").unlink()
+    (cache / "a%2Fb").mkdir()
+    (cache / "a%2Fb" / archive.RECORD).touch()  # Nothing of ours has this name.
+    capsys.readouterr()
+    assert main(["models"]) == 0
+    table = capsys.readouterr().out
+    assert f"  {url}" in table
+    assert "    damaged; pull it again" in table
+    assert "a/b" not in table
+    found = next(model_doctor.models(argparse.Namespace(model="auto")))
+    assert (found.name, found.status) == (f"model {url}", "problem")
+    assert main(["models", "pull", url]) == 0
+    assert main(["models", "verify", url]) == 0
 
 
 @pytest.mark.parametrize(

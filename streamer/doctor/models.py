@@ -25,14 +25,16 @@ def models(options: argparse.Namespace) -> Iterator[Finding]:
     if options.model != "auto":
         yield from model_findings(options.model)
         return
-    installed = []
-    for name in [*(entry.name for entry in CATALOGUE), *pulled_names()]:
+    installed, pulled = [], pulled_names()
+    for name in dict.fromkeys([*(entry.name for entry in CATALOGUE), *pulled]):
         try:
             store.find(name)
         except ModelError:
+            if name in pulled:
+                remedy = f"streamer models pull {name}"
+                yield Finding(f"model {name}", PROBLEM, "is damaged: a part is missing", remedy)
             continue
-        if name not in installed:
-            installed.append(name)
+        installed.append(name)
     for name in installed:
         yield from model_findings(name)
     if installed == [STARTER]:

@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote, urlsplit
 import platformdirs
 
 from streamer.errors import ModelError
-from streamer.models.catalogue import WAV2VEC2_960H, Entry
+from streamer.models.catalogue import WAV2VEC2_960H, Entry, entry_for
 from streamer.models.files import checksum_of
 from streamer.models.unpacking import unpack
 
@@ -40,8 +40,9 @@ def models_folder() -> Path:
 
 
 def pulled_names() -> list[str]:
-    """Names of what has been pulled into the cache."""
-    return sorted(unquote(record.parent.name) for record in models_folder().glob(f"*/{RECORD}"))
+    """Names of what has been pulled into the cache, be it intact or not."""
+    names = sorted(unquote(record.parent.name) for record in models_folder().glob(f"*/{RECORD}"))
+    return [name for name in names if is_address(name) or entry_for(name)]
 
 
 class Archive:
@@ -136,7 +137,7 @@ class Archive:
     def _pull(self, say: Callable[[str], object], on_progress: Progress) -> Path:
         from streamer.models.download import DownloadError, download, forget
 
-        if self._folder.exists():  # It may be anybody's.
+        if self._folder.exists() and not (self._folder / RECORD).exists():  # It may be anybody's.
             raise ModelError(
                 f"{self._folder} is in the way: it holds no SavedModel. Remove it, and pull "
                 f"{self.name} again."
@@ -181,6 +182,8 @@ class Archive:
                 _check_published(inside)
             record = {"source": source, "sha256": sha256, "files": dict(_checksums(inside))}
             (inside / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+            if self._folder.exists():  # What is left of it, damaged.
+                shutil.rmtree(self._folder)
             os.replace(inside, self._folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
