@@ -85,8 +85,46 @@ def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         unpack(archive, tmp_path / "model")
 
 
-def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
-    archive = pack(tmp_path / "model.tar.gz", ("README", b"hello"))
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 1500 + GRAPH[0]], ids=["long", "deep"])
+def test_a_name_that_no_disk_takes_is_refused(tmp_path: Path, name: str) -> None:
+    archive = pack(tmp_path / "model.tar.gz", GRAPH, (name, b""))
+    with pytest.raises(ModelError, match="has a name of more than 200 bytes") as caught:
+        unpack(archive, tmp_path / "model")
+    assert len(str(caught.value)) < 500
+
+
+def extended(**headers: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo("extended")
+    info.pax_headers = headers
+    return info
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [extended(**{"GNU.sparse.size": "zz"})],
+        [extended(path="a\0b")],
+        [special(tarfile.XHDTYPE)] * 2_000,
+    ],
+    ids=["no number", "zero byte", "many"],
+)
+def test_headers_that_make_no_sense_are_damage(
+    tmp_path: Path, members: list[tarfile.TarInfo]
+) -> None:
+    archive = pack(tmp_path / "model.tar.gz", GRAPH, *members)
+    with pytest.raises(ModelError, match=r"no \.tar.gz or is damaged"):
+        unpack(archive, tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "member",
+    [("README", b"hello"), special(tarfile.DIRTYPE, "saved_model.pb")],
+    ids=["file", "folder of the name"],
+)
+def test_an_archive_of_something_else_is_refused(
+    tmp_path: Path, member: tuple[str, bytes] | tarfile.TarInfo
+) -> None:
+    archive = pack(tmp_path / "model.tar.gz", member)
     with pytest.raises(ModelError, match="holds no SavedModel"):
         unpack(archive, tmp_path / "model")
 

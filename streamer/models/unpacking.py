@@ -13,6 +13,8 @@ from streamer.errors import ModelError
 
 # Weights hardly compress, and a graph tenfold. More comes from an archive that is to fill the disk.
 LARGEST_FACTOR, LARGEST_EXTRA_BYTES = 10, 100_000_000
+# Longer names do not fit on some disks, and folders within folders by the thousand nowhere.
+LONGEST_NAME = 200
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -43,13 +45,15 @@ def unpack(archive: Path, folder: Path) -> Path:
                 pass
     except (
         *(gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError),
+        *(ValueError, RecursionError),  # A number is none, a header is followed by a thousand more.
         *(FileExistsError, NotADirectoryError, IsADirectoryError),  # It holds a name twice.
     ) as error:
         raise ModelError(
             f"{archive} cannot be unpacked, because it is no .tar.gz or is damaged: {error}. "
             "Download it again."
         ) from error
-    found = next(iter(sorted(folder.rglob("saved_model.pb"))), None)
+    graphs = sorted(path for path in folder.rglob("saved_model.pb") if path.is_file())
+    found = next(iter(graphs), None)
     if found is None:
         raise ModelError(f"{archive} holds no SavedModel: saved_model.pb is not in it.")
     return found.parent
@@ -65,11 +69,13 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
         path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name
     )
     is_other = not (member.isdir() or member.isreg()) or member.issparse()
-    if is_outside or is_other:
+    is_long = len(member.name.encode("utf-8", "surrogateescape")) > LONGEST_NAME
+    if is_outside or is_other or is_long:
         why = "leads out of its folder" if is_outside else "is neither a file nor a folder"
+        why = f"has a name of more than {LONGEST_NAME} bytes" if is_long else why
         raise ModelError(
-            f"The archive is refused: {member.name!r} in it {why}, which no model needs. "
-            "Do not trust where it comes from."
+            f"The archive is refused: {member.name[:LONGEST_NAME]!r} in it {why}, which no model "
+            "needs. Do not trust where it comes from."
         )
     target = folder / path
     if member.isdir():
