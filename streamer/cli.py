@@ -371,7 +371,7 @@ def _complain(error: BaseException, verbose: bool) -> None:
         with contextlib.suppress(OSError):
             traceback.print_exception(error)
     if isinstance(error, OSError) and error.filename is None:
-        say(f"The output cannot be written: {error.strerror}.")
+        say(f"The output cannot be written: {error.strerror or error}.")
     elif isinstance(error, OSError):
         say(f"{error.filename}: it cannot be opened: {error.strerror or error}.")
     else:

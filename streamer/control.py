@@ -21,6 +21,18 @@ ORDERS = ("start", "stop", "toggle", "status", "quit")
 TIMEOUT_S = 2.0
 LONGEST = 100  # bytes of an order
 NONE_IS_RUNNING = (FileNotFoundError, ConnectionRefusedError)
+DOES_NOT_ANSWER = (TimeoutError, BlockingIOError, ConnectionError)  # It has the socket, though.
+
+
+class NoSocketError(TypingError):
+    """There is no place for the socket."""
+
+    def __init__(self, error: OSError) -> None:
+        """Say what the system says of it."""
+        super().__init__(
+            "Expected a place for the socket through which `--control` works, found none: "
+            f"{error.strerror or error}. Give XDG_RUNTIME_DIR a folder of yours with a short path."
+        )
 
 
 def socket_path() -> Path:
@@ -35,7 +47,7 @@ def send(order: str) -> str:
     """Give an order to the dictation that is running, and return its answer.
 
     Raises:
-        TypingError: None is running, or it does not answer.
+        TypingError: None is running, it does not answer, or there is no place for a socket.
     """
     try:
         return _ask(order)
@@ -44,11 +56,13 @@ def send(order: str) -> str:
             "Expected a dictation that is running, found none. Begin one: streamer dictate "
             "--paused."
         ) from None
-    except OSError:
+    except DOES_NOT_ANSWER:
         raise TypingError(
             f"Expected the dictation that is running to answer within {TIMEOUT_S:g} s, found it "
             "busy or stopped. Try again, or end its process."
         ) from None
+    except OSError as error:
+        raise NoSocketError(error) from error
 
 
 def _ask(order: str) -> str:
@@ -64,7 +78,7 @@ def _is_running() -> bool:
         _ask("status")
     except NONE_IS_RUNNING:
         return False
-    except OSError:  # It listens, though it does not answer.
+    except DOES_NOT_ANSWER:
         return True
     return True
 
@@ -75,7 +89,6 @@ class Control:
     def __init__(self, obey: Callable[[str], str]) -> None:
         """Take what obeys the orders, one of `ORDERS` at a time, and returns the answer."""
         self._obey = obey
-        self._path = socket_path()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._serve, name="streamer-control", daemon=True)
 
@@ -83,13 +96,26 @@ class Control:
         """Begin to listen.
 
         Raises:
+            NoSocketError: There is no place for it.
             TypingError: Another dictation is running.
         """
-        if _is_running():
+        try:
+            self._listen()
+        except TypingError:
             self._socket.close()
+            raise
+        except OSError as error:
+            self._socket.close()
+            raise NoSocketError(error) from error
+        self._thread.start()
+        return self
+
+    def _listen(self) -> None:
+        if _is_running():
             raise TypingError(
                 "Another dictation is running. End it with: streamer dictate --control quit."
             )
+        self._path = socket_path()
         self._path.unlink(missing_ok=True)  # left behind by one that was killed
         mask = os.umask(0o177)
         try:
@@ -98,8 +124,6 @@ class Control:
             os.umask(mask)
         self._inode = self._path.stat().st_ino
         self._socket.listen()
-        self._thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Listen no more."""

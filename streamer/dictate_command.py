@@ -14,7 +14,7 @@ from typing import Any
 
 from streamer.captions import notice
 from streamer.config import TextStyle
-from streamer.control import Control
+from streamer.control import Control, NoSocketError
 from streamer.dictation import Delete, Dictation, Edit, Insert, Mode
 from streamer.errors import TypingError
 from streamer.events import Event
@@ -148,7 +148,11 @@ class Switch:
 
     def __enter__(self) -> Switch:
         if self._control is not None:
-            self._control.__enter__()
+            try:
+                self._control.__enter__()
+            except NoSocketError as error:
+                self._control = None
+                say(str(error))
         if hasattr(signal, "SIGUSR1"):
             self._previous = signal.signal(signal.SIGUSR1, self._toggle)
         return self

@@ -32,6 +32,7 @@ from streamer import (
     SpeechStarted,
     Statistics,
     Word,
+    cli,
     models,
 )
 from streamer.arguments import parser, style_of
@@ -512,6 +513,17 @@ def test_where_no_message_can_be_written_the_transcript_goes_on(folder: Path) ->
             cwd=folder,
         )
     assert (done.returncode, done.stdout) == (1, FIRST_READABLE + "\n")
+
+
+def test_a_failure_of_which_the_system_says_nothing_has_its_own_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_options: object) -> int:
+        raise OSError("not seekable")
+
+    monkeypatch.setitem(cli.COMMANDS, "devices", fail)
+    assert main(["devices"]) == 1
+    assert capsys.readouterr().err == "streamer: The output cannot be written: not seekable.\n"
 
 
 @pytest.mark.usefixtures("_loaded")

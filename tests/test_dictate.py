@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from desktop import X11, Desktop, Wayland, needs
 
-from streamer import Event, Final, Partial, Word, control, typing_tools
+from streamer import Event, Final, Partial, Pipe, Transcriber, Word, control, typing_tools
 from streamer.cli import main
 from streamer.config import TextStyle
 from streamer.control import Control, send, socket_path
-from streamer.dictate_command import mode_of, write
+from streamer.dictate_command import Switch, mode_of, write
 from streamer.dictation import Dictation, Mode
 from streamer.errors import TypingError
 from streamer.typing_tools import (
@@ -416,6 +416,18 @@ def test_the_socket_of_another_dictation_is_not_removed(
             first.close()
             assert send("status") == "second"
     assert not socket_path().exists()
+
+
+def test_without_a_place_for_the_socket_dictation_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = tmp_path / ("x" * 110)
+    long.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    with Switch(Transcriber(Pipe(io.BytesIO())), Pipe(io.BytesIO())):
+        assert "through which `--control` works, found none: " in capsys.readouterr().err
+    assert main(["dictate", "--control", "status"]) == 1
+    assert "through which `--control` works, found none: " in capsys.readouterr().err
 
 
 class Dictating:
