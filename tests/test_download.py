@@ -60,6 +60,16 @@ def test_a_connection_that_breaks_is_taken_up_where_it_broke(web: Web, part: Pat
     assert seen == sorted(seen)
 
 
+def test_a_server_that_hangs_up_is_asked_again_for_the_rest(web: Web, part: Path) -> None:
+    breaks, hangs_up = Answer(stops_after=HALF), Answer(hangs_up=True)
+    download(web.serve("/file", CONTENTS, breaks, hangs_up, Answer()), part, quietly)
+    assert part.read_bytes() == CONTENTS
+    assert web.ranges("/file") == [None, "bytes=100000-", "bytes=100000-"]
+    with pytest.raises(DownloadError, match="closed connection without response"):
+        download(web.serve("/other", OTHER, hangs_up), part, quietly)
+    assert len(web.ranges("/other")) == 1
+
+
 def test_the_next_attempt_goes_on_where_the_last_has_ended(web: Web, part: Path) -> None:
     url = web.serve("/file", CONTENTS, Answer(stops_after=HALF), Answer(status=503))
     with pytest.raises(DownloadError, match="HTTP 503 Service Unavailable"):

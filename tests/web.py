@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Answer:
     """How one request is answered. The default is how it should be."""
 
+    hangs_up: bool = False  # instead of an answer
     status: int | None = None  # an error instead of the file
     stops_after: int | None = None  # bytes of the body, then the connection is closed
     holds_after: int | None = None  # bytes of the body, then it waits until it is let go
@@ -103,6 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send_error(404)
         answers = web.answers[path]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if answer.hangs_up:
+            self.close_connection = True
+            return None
         if answer.status is not None:
             self.send_response(answer.status)
             for name, value in (*answer.headers, ("Content-Length", "0")):

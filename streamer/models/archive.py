@@ -142,9 +142,9 @@ class Archive:
                 f"{self._folder} is in the way: it holds no SavedModel. Remove it, and pull "
                 f"{self.name} again."
             )
-        part = self._folder.with_name(f"{self._folder.name}.part")
         failures: dict[str, list[str]] = {}
         for source in self._sources:
+            part = self._part(source)
             try:
                 download(source, part, on_progress)
                 say(f"{self.name} has arrived; unpacking and checking it.")
@@ -157,13 +157,19 @@ class Archive:
                 if source != self._sources[-1]:
                     say(f"{urlsplit(source).netloc} fails ({reason}); trying another source.")
             else:
-                forget(part)
+                for each in self._folder.parent.glob(f"{self._folder.name}.????????.part"):
+                    forget(each)
                 return self._folder
         reasons = "; ".join(f"{why} ({', '.join(hosts)})" for why, hosts in failures.items())
         advice = "`--from URL` takes it from elsewhere."
-        if part.exists():
+        if any(self._part(source).exists() for source in self._sources):
             advice = "What has arrived is kept: pull it again to go on."
         raise ModelError(f"{self.name} could not be pulled: {reasons}. {advice}")
+
+    def _part(self, source: str) -> Path:
+        """Where what arrives from a source is kept: another source need not have the same file."""
+        number = hashlib.sha256(source.encode()).hexdigest()[:8]
+        return self._folder.with_name(f"{self._folder.name}.{number}.part")
 
     def _install(self, archive: Path, source: str) -> None:
         """Check an archive, unpack it, check what was in it, and only then put it in its place."""

@@ -145,6 +145,9 @@ def _response(url: str, headers: dict[str, str]) -> requests.Response:
     except requests.exceptions.ReadTimeout as error:
         raise _PassingError(f"it did not answer within {SILENCE_S:.0f} s") from error
     except requests.RequestException as error:
+        # Without a network none will come in seconds; but something has arrived over this one.
+        if isinstance(error, requests.ConnectionError) and "Range" in headers:
+            raise _PassingError(_reason(error)) from error
         raise DownloadError(_reason(error)) from error
 
 
