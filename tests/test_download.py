@@ -231,7 +231,18 @@ def test_a_name_that_cannot_be_resolved_is_said(
         download("http://models.example/file", part, quietly)
 
 
-@pytest.mark.parametrize("url", ["http://", "http://[", "ftp://host/file"])
-def test_an_address_that_is_none_is_said(part: Path, url: str) -> None:
+@pytest.mark.parametrize("url", ["http://", "http://[", "ftp://host/file", "http://a..b/"])
+def test_an_address_that_is_none_is_said(web: Web, part: Path, url: str) -> None:
     with pytest.raises(DownloadError):
         download(url, part, quietly)
+    moved = Answer(status=302, headers=(("Location", url),))
+    with pytest.raises(DownloadError):
+        download(web.serve("/file", CONTENTS, moved), part, quietly)
+
+
+def test_a_proxy_that_fails_is_named(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{listener.getsockname()[1]}")
+    with pytest.raises(DownloadError, match=r"^the proxy that is set: .*Connection refused"):
+        download("http://models.example/file", part, quietly)

@@ -205,15 +205,15 @@ def test_any_address_of_an_archive_is_a_name(
     archived = web.serve("/net.tar.gz", loudness)
     web.serve("/publisher/net/1?tf-hub-format=compressed", loudness)
     handle = f"{web.address}/publisher/net/1"
-    for name in (archived, handle):
+    long = web.serve(f"/{'long' * 60}.tar.gz", loudness)
+    for name in (archived, handle, long):
         assert main(["models", "pull", name]) == 0
         assert models.load(name).name == name
         assert main(["models", "verify", f"hub:{name}"]) == 0
     capsys.readouterr()
     assert main(["models"]) == 0
     table = capsys.readouterr().out
-    assert archived in table
-    assert handle in table
+    assert all(name in table for name in (archived, handle, long))
 
 
 def test_the_list_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -498,6 +498,10 @@ def test_a_model_that_is_damaged_is_listed_and_pulled_again(
         (["verify", "https://host/net.tar.gz"], "is not on this machine"),
         (["path", "https://host/net.tar.gz"], "`streamer models pull https://host/net.tar.gz`"),
         (["pull", "starter", "--from", "https://host/x"], "Only wav2vec2-960h and addresses"),
+        (["pull", "http://[::1"], "Expected a name that `streamer models` lists"),
+        (["path", "//[abc"], "Expected a name that `streamer models` lists"),
+        (["pull", NAME, "--from", "http://[x"], "Expected an address, http or https, to pull from"),
+        (["pull", "http://a..b/"], "label empty or too long"),
     ],
 )
 def test_names_that_mean_nothing_are_one_clear_sentence(

@@ -1,7 +1,7 @@
 """Models that are pulled as the archive of a SavedModel, into a cache of our own.
 
 A pulled model is a folder of the cache, complete or not there at all. `installed.json` in it
-records where it came from and the SHA-256 of every file.
+records its name, where it came from and the SHA-256 of every file.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from streamer.models.download import Progress
 
 RECORD = "installed.json"
+LONGEST_FOLDER_NAME = 200  # File systems take 255, and ours have an ending.
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -41,7 +42,7 @@ def models_folder() -> Path:
 
 def pulled_names() -> list[str]:
     """Names of what has been pulled into the cache, be it intact or not."""
-    names = sorted(unquote(record.parent.name) for record in models_folder().glob(f"*/{RECORD}"))
+    names = sorted(_name_in(record) for record in models_folder().glob(f"*/{RECORD}"))
     return [name for name in names if is_address(name) or entry_for(name)]
 
 
@@ -62,7 +63,10 @@ class Archive:
         self._sources = (_archive_of(name),) if entry is None else entry.sources
         if source is not None:
             self._sources = (source,)
-        self._folder = models_folder() / quote(self.name, safe="")
+        folder = quote(self.name, safe="")
+        if len(folder) > LONGEST_FOLDER_NAME:
+            folder = hashlib.sha256(self.name.encode()).hexdigest()
+        self._folder = models_folder() / folder
 
     def path(self) -> Path | None:
         """Its folder in our cache, else in that of `tensorflow_hub`, else None."""
@@ -186,7 +190,12 @@ class Archive:
             inside = unpack(archive, work)
             if self.name == WAV2VEC2_960H:
                 _check_published(inside)
-            record = {"source": source, "sha256": sha256, "files": dict(_checksums(inside))}
+            record = {
+                "name": self.name,
+                "source": source,
+                "sha256": sha256,
+                "files": dict(_checksums(inside)),
+            }
             (inside / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
             if self._folder.exists():  # What is left of it, damaged.
                 shutil.rmtree(self._folder)
@@ -197,7 +206,18 @@ class Archive:
 
 def is_address(name: str) -> bool:
     """Whether a name is an address of the web."""
-    return urlsplit(name).scheme in ("http", "https")
+    try:
+        return urlsplit(name).scheme in ("http", "https")
+    except ValueError:  # A bracket is not closed, or there is no number in it.
+        return False
+
+
+def _name_in(record: Path) -> str:
+    """The name of a model whose record this is."""
+    try:
+        return str(json.loads(record.read_text("utf-8"))["name"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return unquote(record.parent.name)
 
 
 def _in_hub_cache(handle: str) -> Path | None:

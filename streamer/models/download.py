@@ -144,7 +144,10 @@ def _response(url: str, headers: dict[str, str]) -> requests.Response:
         return requests.get(url, headers=headers, stream=True, timeout=(CONNECT_S, SILENCE_S))
     except requests.exceptions.ReadTimeout as error:
         raise _PassingError(f"it did not answer within {SILENCE_S:.0f} s") from error
-    except requests.RequestException as error:
+    except requests.exceptions.ProxyError as error:
+        raise DownloadError(f"the proxy that is set: {_reason(error)}") from error
+    # Where it leads may be no address: of some `requests` lets the ValueError through.
+    except (requests.RequestException, ValueError) as error:
         # Without a network none will come in seconds; but something has arrived over this one.
         if isinstance(error, requests.ConnectionError) and "Range" in headers:
             raise _PassingError(_reason(error)) from error

@@ -67,9 +67,11 @@ def origin_of(name: str, source: str | None = None) -> Origin | None:
         source: The address to pull an archive from, instead of where it was published.
 
     Raises:
-        ModelError: This model is not pulled from an address.
+        ModelError: This model is not pulled from an address, or the address is none.
     """
     name = name.removeprefix("hub:")
+    if source is not None and not is_address(source):
+        raise ModelError(f"Expected an address, http or https, to pull from, found {source}.")
     entry = entry_for(name)
     if name == STARTER and source is None:
         return InPackage()
