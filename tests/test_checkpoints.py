@@ -186,12 +186,13 @@ def test_a_damaged_file_is_named(folder, damaged, contents):
         models.load(folder)
 
 
-def test_labels_come_from_the_checkpoint(folder):
+@pytest.mark.parametrize("boundary", ["_", {"__type": "AddedToken", "content": "_"}])
+def test_labels_come_from_the_checkpoint(folder, boundary):
     vocabulary = {symbol: number for number, symbol in enumerate("äßбф字 '", 3)}
     vocabulary |= {"_": 1, "[blank]": 0}
     write(folder / "vocab.json", vocabulary)
     write(folder / "added_tokens.json", {"<s>": 30, "</s>": 31})
-    write(folder / "tokenizer_config.json", {"word_delimiter_token": "_"})
+    write(folder / "tokenizer_config.json", {"word_delimiter_token": boundary})
     labels = checkpoints.read_hugging_face(folder).labels
     assert labels.symbols[3:9] == ("ä", "ß", "б", "ф", "字", " ")
     assert (labels.blank, labels.word_boundary) == (0, 1)

@@ -456,8 +456,9 @@ def test_a_folder_of_somebody_else_is_not_touched(
         (lambda path: path.with_name("new").touch(), "was added"),
         (lambda path: (path.parent / archive.RECORD).unlink(), "cannot be verified"),
         (lambda path: (path.parent / archive.RECORD).write_text("[]"), "cannot be verified"),
+        (lambda path: (path.parent / archive.RECORD).write_text('{"files": []}'), "was added"),
     ],
-    ids=["changed", "missing", "added", "no record", "damaged record"],
+    ids=["changed", "missing", "added", "no record", "damaged record", "empty record"],
 )
 def test_what_was_changed_since_is_found_out(
     web: Web, loudness: bytes, change, message: str, capsys: pytest.CaptureFixture[str]

@@ -1,6 +1,8 @@
 """Any SavedModel of the documented signature can be the model."""
 
 import json
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,20 +82,52 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (network / "labels.json").write_text('["a", "b", "c", "d"]')
     with pytest.raises(ModelError, match="need a blank named '<pad>'"):
         models.load(network)
+    (network / "labels.json").write_text('{"<pad>": 0, "|": 1, "a": "2", "b": 3}')
+    with pytest.raises(ModelError, match="Expected a list of labels or an object"):
+        models.load(network)
     (network / "labels.json").write_text("{")
     with pytest.raises(ModelError, match="cannot be read as JSON"):
         models.load(network)
 
 
-def test_another_signature_is_refused_with_what_was_expected(tmp_path: Path) -> None:
-    class Doubles(tf.Module):  # type: ignore[misc]
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
-        def __call__(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"y": 2 * x}
+def spec(name: str, *shape: int | None, dtype: object = tf.float32) -> tf.TensorSpec:
+    return tf.TensorSpec(shape, dtype, name=name)
 
-    network = export(tmp_path / "network", Doubles())
-    with pytest.raises(ModelError, match=r"Expected a signature.*found x in, y out"):
-        models.load(network)
+
+MASKED = (spec("waveforms", None, None), spec("valid", None, dtype=tf.int32))
+
+
+def heard(log_probs: tf.Tensor, frames: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {"log_probs": log_probs, "frames": frames}
+
+
+@pytest.mark.parametrize(
+    ("listen", "inputs", "found"),
+    [
+        (lambda x: {"y": 2 * x}, [spec("x", None)], "x float32 (None,) in, y float32"),
+        (lambda waveforms, valid: heard(waveforms, valid), MASKED, "log_probs float32 (None, N"),
+        (
+            lambda waveforms, valid: heard(waveforms[..., tf.newaxis], valid / 2),
+            MASKED,
+            "frames float64 (None,) out",
+        ),
+        (
+            lambda waveforms, valid: heard(waveforms[:, tf.newaxis, tf.newaxis], valid),
+            [spec("waveforms", None), MASKED[1]],
+            "waveforms float32 (None,) in",
+        ),
+        (lambda x: {"y": x[..., tf.newaxis]}, [spec("x", 2, None)], "x float32 (2, None) in"),
+    ],
+    ids=["of no network", "log-probs", "frames", "one waveform", "two waveforms"],
+)
+def test_another_signature_is_refused_with_what_was_expected(
+    tmp_path: Path, listen: Callable[..., object], inputs: Sequence[tf.TensorSpec], found: str
+) -> None:
+    network = tf.Module()
+    network.listen = tf.function(listen, input_signature=inputs, autograph=False)
+    export(tmp_path / "network", network, serving_default=network.listen)
+    with pytest.raises(ModelError, match=rf"Expected a signature.*found .*{re.escape(found)}"):
+        models.load(tmp_path / "network")
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense"])
@@ -164,6 +198,11 @@ def test_a_fixed_length_is_the_one_bucket_and_only_valid_frames_come_out(
     assert abs(model.grid.start_of(48) - (48 * HOP + HOP // 4)) < HOP
     assert len(model.log_probs(half_loud(10_000))) == 24
     assert len(model.log_probs(np.zeros(100, np.float32))) == 0
+
+
+def test_a_fixed_length_without_a_frame_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="gives 0 frames for its 500 samples"):
+        models.load(export_unmasked(tmp_path / "short", 500))
 
 
 def test_any_length_is_run_with_little_padding(

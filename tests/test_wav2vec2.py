@@ -206,6 +206,11 @@ def test_published_configuration_is_the_default():
         ({"conv_pos_batch_norm": True}, "conv_pos_batch_norm"),
         ({"conv_stride": [5, 2]}, "conv_stride"),
         ({"num_attention_heads": 7}, "num_attention_heads"),
+        ({"num_attention_heads": 0}, "sizes above 0"),
+        ({"num_conv_pos_embedding_groups": 0}, "sizes above 0"),
+        ({"conv_stride": [5, 2, 2, 2, 2, 2, "2"]}, "sizes above 0"),
+        ({"conv_dim": [], "conv_kernel": [], "conv_stride": []}, "of one length above 0"),
+        ({"hidden_size": float("inf")}, "infinity"),
         ({"hidden_size": "wide"}, "config.json"),
     ],
 )

@@ -120,7 +120,8 @@ class Archive:
         if folder is None:
             raise ModelError(f"{self.name} is not on this machine: `streamer models pull` it.")
         try:
-            recorded: dict[str, str] = json.loads((folder / RECORD).read_text("utf-8"))["files"]
+            record = json.loads((folder / RECORD).read_text("utf-8"))
+            recorded: dict[str, str] = dict(record["files"])
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise ModelError(
                 f"{self.name} in {folder} cannot be verified: it was not installed by `streamer "

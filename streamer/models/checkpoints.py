@@ -325,8 +325,7 @@ def _read_labels(folder: Path, config: Mapping[str, Any], n_labels: int) -> Labe
     blank = config.get("pad_token_id", 0)  # transformers' CTC loss takes the padding as the blank.
     if blank not in range(n_labels):
         raise ModelError(f"Expected a label as `pad_token_id` in config.json, found {blank!r}.")
-    return Labels.from_symbols(
-        symbols,
-        blank=blank,
-        word_boundary=vocabulary.get(tokenizer.get("word_delimiter_token", "|")),
-    )
+    delimiter = tokenizer.get("word_delimiter_token", "|")
+    if isinstance(delimiter, dict):  # an `AddedToken` of `transformers`
+        delimiter = delimiter.get("content")
+    return Labels.from_symbols(symbols, blank=blank, word_boundary=vocabulary.get(str(delimiter)))

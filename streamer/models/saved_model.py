@@ -23,6 +23,7 @@ MASKED = (
 UNMASKED = "any signature with float32 [batch, samples] in and float32 [batch, frame, label] out"
 # So far apart that a frame more or less does not count.
 SHORT, LONG = 16_000, 240_000
+INTEGERS = (tf.int32, tf.int64)
 # https://github.com/thevasudevgupta/gsoc-wav2vec2/blob/main/src/wav2vec2/processor.py, `_normalize`
 PUBLISHED_EPSILON = 1e-5
 
@@ -161,6 +162,11 @@ class UnmaskedSavedModel:
             shape = "takes no valid length"
         else:
             n_frames = output.shape[1] or self._n_frames(self.length)
+            if not 0 < n_frames <= self.length:
+                raise ModelError(
+                    f"The SavedModel in {signature.folder} gives {n_frames} frames for its "
+                    f"{self.length} samples; expected some, and no more than there are samples."
+                )
             self.hop = self.length // n_frames
             self.receptive_field = self.length - (n_frames - 1) * self.hop
             shape = f"always computes {to_seconds(self.length):g} s of sound, however short it is"
@@ -213,20 +219,34 @@ class _Signature:
 
     @property
     def is_masked(self) -> bool:
-        names = (set(self.inputs), set(self.outputs))
-        return names == ({"waveforms", "valid"}, {"log_probs", "frames"})
+        """Whether it is what `MASKED` says, but for a kind of integer that does as well."""
+        waveforms, valid = (2, tf.float32), (1, tf.int32)
+        return (
+            _forms(self.inputs) == {"waveforms": waveforms, "valid": valid}
+            and all(size is None for spec in self.inputs.values() for size in spec.shape)
+            and _forms(self.outputs)
+            in [{"log_probs": (3, tf.float32), "frames": (1, kind)} for kind in INTEGERS]
+        )
 
     @property
     def is_unmasked(self) -> bool:
         """Whether one [batch, samples] goes in, and one [batch, frame, label] comes out."""
-        forms = [
-            [(spec.shape.rank, spec.dtype) for spec in specs.values()]
-            for specs in (self.inputs, self.outputs)
-        ]
-        return forms == [[(2, tf.float32)], [(3, tf.float32)]]
+        forms = [list(_forms(specs).values()) for specs in (self.inputs, self.outputs)]
+        return forms == [[(2, tf.float32)], [(3, tf.float32)]] and all(
+            spec.shape[0] in (None, 1) for spec in self.inputs.values()
+        )
 
     def __str__(self) -> str:
-        return f"{', '.join(self.inputs)} in, {', '.join(self.outputs)} out"
+        inputs, outputs = (
+            ", ".join(f"{name} {spec.dtype.name} {spec.shape}" for name, spec in specs.items())
+            for specs in (self.inputs, self.outputs)
+        )
+        return f"{inputs} in, {outputs} out"
+
+
+def _forms(specs: dict[str, Any]) -> dict[str, tuple[int | None, Any]]:
+    """Number of axes and type of each."""
+    return {name: (spec.shape.rank, spec.dtype) for name, spec in specs.items()}
 
 
 def _signatures(folder: Path) -> list[_Signature]:
@@ -266,8 +286,9 @@ def _read_labels(path: Path) -> Labels:
     symbols = read_json(path)
     if symbols is None:
         return WAV2VEC2_LABELS
-    if isinstance(symbols, dict) and sorted(symbols.values()) == list(range(len(symbols))):
-        symbols = sorted(symbols, key=lambda symbol: symbols[symbol])
+    if isinstance(symbols, dict):
+        names = {number: symbol for symbol, number in symbols.items() if isinstance(number, int)}
+        symbols = [names.get(number) for number in range(len(symbols))]
     if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
         raise ModelError(f"Expected a list of labels or an object from label to index in {path}.")
     return Labels.from_symbols(symbols)

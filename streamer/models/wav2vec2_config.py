@@ -69,14 +69,22 @@ class Wav2Vec2Config:
                 n_labels=int(config.get("vocab_size", base.n_labels)),
                 normalise=bool(preprocessor.get("do_normalize", base.normalise)),
             )
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"The checkpoint's config.json makes no sense: {error}.") from error
-        n_convolutions = {len(read.conv_dims), len(read.conv_kernels), len(read.conv_strides)}
-        if len(n_convolutions) != 1 or read.hidden_size % read.n_heads:
+        convolutions = (read.conv_dims, read.conv_kernels, read.conv_strides)
+        sizes = [size for sizes in convolutions for size in sizes]
+        sizes += [read.hidden_size, read.n_layers, read.n_heads, read.intermediate_size]
+        sizes += [read.position_kernel, read.position_groups, read.n_labels]
+        if (
+            not all(isinstance(size, int) and size > 0 for size in sizes)
+            or not read.conv_dims
+            or len({len(sizes) for sizes in convolutions}) != 1
+            or read.hidden_size % read.n_heads
+        ):
             raise ModelError(
-                "The checkpoint's config.json makes no sense: expected `conv_dim`, `conv_kernel` "
-                "and `conv_stride` of one length, and `hidden_size` a multiple of "
-                f"`num_attention_heads`, found {read}."
+                "The checkpoint's config.json makes no sense: expected sizes above 0, `conv_dim`, "
+                "`conv_kernel` and `conv_stride` of one length above 0, and `hidden_size` a "
+                f"multiple of `num_attention_heads`, found {read}."
             )
         return read
 
