@@ -19,22 +19,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Protocol, TextIO
 
 from wcwidth import wcswidth
 
 from streamer.errors import TypingError
+from streamer.spare_keys import SpareKeys
 
 TIMEOUT_S = 10.0  # for a command of the user's, or a tool to begin, and
 PER_CHARACTER_S = 0.1  # so much for each key
 KEY_DELAY_MS = 12  # between two keys
-# A character that the keyboard lacks is put on a free key for the moment, and X11 applications
-# learn of that a little late: with 12 ms some characters got lost.
+# Without spare keys xdotool puts what the keyboard lacks on a free one for the moment, and X11
+# applications learn of that a little late: with 12 ms some characters got lost.
 ODD_KEY_DELAY_MS = 60
-# On many layouts there are these only as accents of the next letter.
-DEAD_KEYS = "^`~"
 # Each call of wtype plugs in a keyboard, and applications take their time to notice: without a
 # pause before and after, first and last keys got lost.
 SETTLE_MS = 100
@@ -125,19 +123,19 @@ class Xdotool:
         """
         _run(["xdotool", "getdisplaygeometry"])
         self._own = _Own()
+        self._spare_keys: SpareKeys | None = None
+        with contextlib.suppress(OSError):
+            self._spare_keys = SpareKeys()
 
     def insert(self, text: str) -> None:
         """Type text."""
         self._change(len(text))
-        for (is_odd, is_capital), characters in groupby(text, _oddity):
-            part = "".join(characters)
-            delay = ["--delay", str(ODD_KEY_DELAY_MS if is_odd else KEY_DELAY_MS)]
-            if is_capital:
-                # The free key gets the small letter whatever one asks for.
-                keys = [f"shift+U{ord(letter.lower()):04X}" for letter in part]
-                _run(["xdotool", "key", "--clearmodifiers", *delay, *keys], n_keys=len(part))
-            else:
-                _run(["xdotool", "type", "--clearmodifiers", *delay, "--file", "-"], part)
+        while text:
+            n_characters = len(text) if self._spare_keys is None else self._spare_keys.give(text)
+            delay = ODD_KEY_DELAY_MS if self._spare_keys is None else KEY_DELAY_MS
+            command = ["xdotool", "type", "--clearmodifiers", "--delay", str(delay), "--file", "-"]
+            _run(command, text[:n_characters])
+            text = text[n_characters:]
 
     def delete(self, n_characters: int) -> None:
         """Press Backspace, in the window that was typed into."""
@@ -462,13 +460,6 @@ def clipboards_for(environment: Mapping[str, str]) -> list[str]:
     if environment.get("WAYLAND_DISPLAY"):
         return ["wl-copy"]
     return ["xclip", "xsel"] if environment.get("DISPLAY") else []
-
-
-def _oddity(character: str) -> tuple[bool, bool]:
-    """Whether a keyboard may lack a character, and whether it is a capital letter then."""
-    lower = character.lower()
-    is_odd = character in DEAD_KEYS or not character.isascii()
-    return is_odd, is_odd and lower != character and len(lower) == 1
 
 
 def _first_of(names: Sequence[str], purpose: str) -> str:

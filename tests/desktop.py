@@ -114,11 +114,12 @@ class X11(Desktop):
         self.environment["DISPLAY"] = f":{number}"
         subprocess.run(["setxkbmap", layout], env=self.environment, check=True)
 
-    def open_field(self) -> None:
-        """Open the field and give it the focus."""
-        self.begin("xterm", "-u8", "-e", "sh", "-c", self.field())
+    def open_field(self) -> subprocess.Popen[bytes]:
+        """Open the field and give it the focus; returns its terminal."""
+        terminal = self.begin("xterm", "-u8", "-e", "sh", "-c", self.field())
         wait_for(self.folder / "ready")
         self.xdotool("search", "--sync", "--onlyvisible", "--class", "xterm", "windowfocus")
+        return terminal
 
     def xdotool(self, *arguments: str) -> str:
         """Have xdotool do something; returns what it prints."""

@@ -106,7 +106,7 @@ def inside(desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("layout", ["us", "de"])
+@pytest.mark.parametrize("layout", ["us", "de", "ru"])
 @pytest.mark.parametrize("mode", [Mode.STABLE, Mode.LIVE])
 def test_on_x11_it_stands_in_the_window(
     layout: str, mode: Mode, environment: pytest.MonkeyPatch
@@ -121,6 +121,34 @@ def test_on_x11_it_stands_in_the_window(
         goal.delete(3)
         goal.enter()
         assert desktop.typed() == f"{WRITTEN} {ODD}"[:-3]
+
+
+def test_a_busy_application_reads_what_its_keyboard_lacks(environment: pytest.MonkeyPatch) -> None:
+    text = "ça été DÉJÀ là — où? “oui”"
+    desktop = X11("us")
+    with inside(desktop, environment):
+        terminal = desktop.open_field()
+        goal = target("auto")
+        terminal.send_signal(signal.SIGSTOP)
+        goal.insert(text)
+        goal.enter()
+        terminal.send_signal(signal.SIGCONT)
+        assert desktop.typed() == text
+
+
+def test_keys_that_were_given_are_taken_back_when_the_program_ends(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    program = (
+        "import os; from streamer.typing_tools import target\n"
+        "target('xdotool').insert('é'); os.system('xkbcomp -xkb $DISPLAY - 2>/dev/null')"
+    )
+    desktop = X11("us")
+    with inside(desktop, environment):
+        command = [sys.executable, "-c", program]
+        assert "eacute" in subprocess.run(command, capture_output=True, text=True).stdout
+        command = ["xkbcomp", "-xkb", desktop.environment["DISPLAY"], "-"]
+        assert "eacute" not in subprocess.run(command, capture_output=True, text=True).stdout
 
 
 def test_nothing_is_deleted_in_a_window_that_was_not_typed_into(
