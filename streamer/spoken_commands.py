@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -215,7 +216,9 @@ def _checked(
         words = tuple(spoken.lower().split())
         if not words:
             raise ValueError(f"Expected a spoken phrase for {text!r}, found {spoken!r}.")
-        if not (text.replace("\n", "") if allow_newlines else text).isprintable():
+        written = text.replace("\n", "") if allow_newlines else text
+        # Half of a surrogate pair cannot be written, either.
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in written):
             what = "control characters" if allow_newlines else "line breaks or control characters"
             raise ValueError(f"Expected a text without {what} for {spoken!r}, found {text!r}.")
         checked[words] = (_verbatim(text),) if text else ()

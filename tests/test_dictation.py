@@ -255,6 +255,7 @@ def test_a_long_dictation_goes_on_where_it_was() -> None:
         ({" ": "x"}, "Expected a spoken phrase for 'x'"),
         ({"sign": "a\nb"}, "without line breaks or control characters for 'sign'"),
         ({"send": "\r"}, "without line breaks or control characters for 'send'"),
+        ({"half": "\ud83d"}, "without line breaks or control characters for 'half'"),
     ],
 )
 def test_a_replacement_that_cannot_work_is_refused(
@@ -262,6 +263,13 @@ def test_a_replacement_that_cannot_work_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Dictation(STYLE, replacements=replacements)
+
+
+@pytest.mark.parametrize("text", ["1\u00a0000", "\U0001f469\u200d\U0001f4bb", "\u00ad", "\u200fא"])
+def test_a_replacement_may_have_what_is_not_seen(text: str) -> None:
+    page = Dictation(STYLE, replacements={"it": text})
+    page.push(final(said("IT")))
+    assert page.text == text
 
 
 def test_a_replacement_may_have_line_breaks_where_they_are_allowed() -> None:
