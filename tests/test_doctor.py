@@ -126,6 +126,14 @@ def test_without_a_microphone_it_says_so_and_fails(tmp_path: Path) -> None:
     assert str(tmp_path) not in done.stdout
 
 
+def test_where_the_users_folder_is_the_root_paths_stay_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", "/")
+    assert main(["doctor", "--seconds", "0", "--model", "/no/model"]) == 1
+    assert "model /no/model: " in capsys.readouterr().out
+
+
 def test_a_damaged_model_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

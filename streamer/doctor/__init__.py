@@ -51,4 +51,5 @@ def run(options: argparse.Namespace) -> int:
 
 def _private(text: str) -> str:
     """The text without the user's folder."""
-    return text.replace(str(Path.home()), "~")
+    home = Path.home()
+    return text if home == Path(home.anchor) else text.replace(str(home), "~")
