@@ -513,6 +513,11 @@ def test_a_signal_pauses_and_what_was_said_before_it_is_written(tmp_path: Path) 
     assert "meeting" not in rest  # the last sentence of the sample
 
 
+def test_a_signal_that_comes_too_early_ends_nothing() -> None:
+    program = "import os, signal, streamer.__main__; os.kill(os.getpid(), signal.SIGUSR1)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
 def test_a_paused_one_begins_when_told_to(tmp_path: Path) -> None:
     dictating = Dictating(tmp_path, "--paused", "--file", str(tmp_path / "notes"))
     dictating.wait_until_it_says("Paused.")
