@@ -109,12 +109,12 @@ def heard(log_probs: tf.Tensor, frames: tf.Tensor) -> dict[str, tf.Tensor]:
         (
             lambda waveforms, valid: heard(waveforms[..., tf.newaxis], valid / 2),
             MASKED,
-            "frames float64 (None,) out",
+            "frames float64 (None,)",
         ),
         (
             lambda waveforms, valid: heard(waveforms[:, tf.newaxis, tf.newaxis], valid),
             [spec("waveforms", None), MASKED[1]],
-            "waveforms float32 (None,) in",
+            "waveforms float32 (None,)",
         ),
         (lambda x: {"y": x[..., tf.newaxis]}, [spec("x", 2, None)], "x float32 (2, None) in"),
     ],
