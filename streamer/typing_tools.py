@@ -27,7 +27,8 @@ from wcwidth import wcswidth
 from streamer.errors import TypingError
 from streamer.spare_keys import SpareKeys
 
-TIMEOUT_S = 10.0  # for a command of the user's, or a tool to begin, and
+COMMAND_TIMEOUT_S = 30.0  # for a command of the user: it may have the text corrected
+TIMEOUT_S = 10.0  # for a tool to begin, and
 PER_CHARACTER_S = 0.1  # so much for each key
 KEY_DELAY_MS = 12  # between two keys
 # Without spare keys xdotool puts what the keyboard lacks on a free one for the moment, and X11
@@ -397,14 +398,15 @@ class Command:
             start_new_session=True,  # Ctrl-C is for us: what was said is still to be given to it.
         ) as process:
             try:
-                process.communicate(f"{text}\n", timeout=TIMEOUT_S)
+                process.communicate(f"{text}\n", timeout=COMMAND_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 if hasattr(os, "killpg"):
                     os.killpg(process.pid, signal.SIGKILL)
                 else:
                     process.kill()
                 raise TypingError(
-                    f"Expected {self._command!r} to end within {TIMEOUT_S:g} s, found it running."
+                    f"Expected {self._command!r} to end within {COMMAND_TIMEOUT_S:g} s, found it "
+                    "running."
                 ) from None
         if process.returncode:
             raise TypingError(

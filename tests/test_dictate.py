@@ -293,7 +293,7 @@ def test_what_a_failing_tool_does_not_take_is_not_lost(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     if command.startswith("sleep"):
-        monkeypatch.setattr(typing_tools, "TIMEOUT_S", 0.1)
+        monkeypatch.setattr(typing_tools, "COMMAND_TIMEOUT_S", 0.1)
     assert not say_into(Command(command), Mode.FINAL, SAID[:5])
     printed = capsys.readouterr()
     assert printed.out == "Dear anna, my street is in\n$23?\n"
