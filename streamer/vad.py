@@ -39,6 +39,7 @@ class Vad:
     def __init__(self, settings: Settings) -> None:
         self.frame_length = SAMPLE_RATE * settings.vad_frame_ms // 1000
         self._settings = settings
+        self._window = np.hanning(self.frame_length).astype(np.float32)
         self.reset()
 
     def reset(self) -> None:
@@ -69,12 +70,12 @@ class Vad:
         pcm = (np.clip(frame, -1.0, 1.0) * 32767.0).astype(np.int16)
         # Every frame goes through WebRTC, loud or not: it adapts to what it hears.
         is_voiced: bool = self._webrtc.is_speech(pcm.tobytes(), SAMPLE_RATE)
-        return is_voiced and is_loud and not _is_tones(frame)
+        return is_voiced and is_loud and not _is_tones(frame * self._window)
 
 
 def _is_tones(frame: Samples) -> bool:
-    """Whether a frame is nothing but a few high tones."""
-    power = np.abs(np.fft.rfft(frame * np.hanning(len(frame)), N_SPECTRUM)) ** 2
+    """Whether a frame, windowed, is nothing but a few high tones."""
+    power = np.abs(np.fft.rfft(frame, N_SPECTRUM)) ** 2
     all_power, below = power.sum(), round(LOWEST_TONE_HZ / SAMPLE_RATE * N_SPECTRUM)
     if power[:below].sum() > SHARE_BELOW * all_power:
         return False
