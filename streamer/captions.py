@@ -40,6 +40,7 @@ BARS, QUIETEST_DB, DB_PER_BAR = "▁▂▃▄▅▆▇█", -62.0, 7.0
 # What is drawn where the encoding has no such bars.
 ASCII_MARKS = str.maketrans(BARS + "·", "_.:-=+*#" + "-")
 
+NO_NAME = "default"  # So ALSA calls a device: it tells nobody which one it is.
 KEYS_APART = 2  # columns before what keys do
 
 Span = tuple[str, str]  # a text, and how it is drawn: escape sequences
@@ -264,12 +265,16 @@ def notice(event: Event) -> str | None:
     if isinstance(event, AudioDropped):
         return f"{event.duration_s:.1f} s of sound lost: {event.reason}"
     if isinstance(event, DeviceLost):
-        return f"the microphone is gone ({event.device}); waiting until it is back"
+        return f"the microphone is gone{_named(event.device)}; waiting until it is back"
     if isinstance(event, DeviceRestored):
-        return f"the microphone is back ({event.device})"
+        return f"the microphone is back{_named(event.device)}"
     if isinstance(event, Lagging) and is_slow(event):
         return f"{event.lag_s:.1f} s behind: the model is slower than speech on this machine"
     return None
+
+
+def _named(device: str) -> str:
+    return "" if device == NO_NAME else f" ({device})"
 
 
 def is_slow(event: Lagging) -> bool:

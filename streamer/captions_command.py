@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from streamer.captions import QUIETEST_DB, Status, is_slow
+from streamer.captions import NO_NAME, QUIETEST_DB, Status, is_slow
 from streamer.config import BEHIND_S
 from streamer.events import DeviceLost, DeviceRestored, Event, Final, Lagging
 from streamer.interruption import INTERRUPTED, Interruption
@@ -67,8 +67,8 @@ def show(
 
 
 def _called(source: Source, article: str = "the ") -> str:
-    """What a source is called: "default", as ALSA says it, tells nobody what it is."""
-    return f"{article}microphone" if source.name == "default" else source.name
+    """What a source is called, where it has a name of its own."""
+    return f"{article}microphone" if source.name == NO_NAME else source.name
 
 
 class _Marks:
@@ -144,7 +144,8 @@ class _View:
         elif isinstance(event, Lagging):
             self._lagging = event if event.lag_s > BEHIND_S else None
         elif event is None:
-            self._levels.append(QUIETEST_DB if is_paused else self._transcriber.level_db)
+            is_deaf = is_paused or self._is_lost
+            self._levels.append(QUIETEST_DB if is_deaf else self._transcriber.level_db)
         lagging = self._lagging
         # In a pause what matters most is the key that goes on: it has the room of the model.
         self._screen.show(

@@ -18,7 +18,7 @@ from typing import overload
 
 from streamer.casing import capitalised, cased, lowered
 from streamer.config import TextStyle
-from streamer.events import Event, Final, Partial, Word
+from streamer.events import AudioDropped, DeviceLost, Event, Final, Partial, Word
 from streamer.number_words import NUMBER_WORDS, ZEROS
 from streamer.numbers import half_of_day, write_number
 from streamer.phrases import Match, Phrase, Written, decided
@@ -68,6 +68,10 @@ class Formatter:
             return self._partial(event)
         if isinstance(event, Final):
             return self._final(event)
+        lost_s = event.duration_s if isinstance(event, AudioDropped) else 0.0
+        is_gap = isinstance(event, DeviceLost) or lost_s >= self._style.sentence_pause_s
+        if is_gap and self._style.sentence_ends:
+            self._begins_sentence = True
         return event
 
     def _partial(self, event: Partial) -> Partial:

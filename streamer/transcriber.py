@@ -442,7 +442,7 @@ class Transcriber:
             self._failure = self._failure or error
             self._changed.notify_all()
         if is_first and self._has_callbacks:  # Nobody may ask for long.
-            logger.error("The transcriber has stopped: %s", error)
+            logger.error("The transcriber has stopped: %s", str(error) or type(error).__name__)
 
     # The capture thread.
 
@@ -478,7 +478,8 @@ class Transcriber:
         heard = self._converter.push(block.samples)  # Whoever made it, it is sound from here on.
         with self._changed:
             if block.n_lost:
-                listener.skip(block.n_lost, block.reason)
+                is_paused = self._n_until_pause is not None and self._n_until_pause <= 0
+                listener.skip(block.n_lost, None if is_paused else block.reason)
             # In slices: a block of any length finds room in the end.
             for start in range(0, len(heard), listener.frame_length):
                 samples = heard[start : start + listener.frame_length]
@@ -603,7 +604,7 @@ class Transcriber:
             if not isinstance(error, Exception):  # as of `sys.exit`
                 raise
             raise CallbackError(
-                f"A callback raised {type(error).__name__}: {error}. The transcriber has stopped."
+                f"A callback raised {type(error).__name__}: {error}."
             ) from error
         finally:
             self._is_calling_back = False

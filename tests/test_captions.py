@@ -233,6 +233,7 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> No
             "the microphone is gone (USB); waiting until it is back",
         ),
         (DeviceRestored(device="Other", at_s=2.0), "the microphone is back (Other)"),
+        (DeviceRestored(device="default", at_s=2.0), "the microphone is back"),
         (
             Lagging(lag_s=2.345, rtf=1.3),
             "2.3 s behind: the model is slower than speech on this machine",

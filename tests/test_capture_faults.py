@@ -37,7 +37,8 @@ from streamer import (
 from streamer.audio import Samples
 from streamer.config import SAMPLE_RATE
 from streamer.models.compiled import CompiledModel
-from streamer.sources import devices
+from streamer.sources import Block, devices
+from streamer.sources import microphone as microphone_source
 from streamer.sources.gaps import asleep_s, now_s
 
 pytestmark = [pytest.mark.microphone, pytest.mark.timeout(120)]
@@ -331,6 +332,23 @@ def test_a_microphone_need_not_be_waited_for(
     assert listening.kinds()[0] == "device_lost"
 
 
+@pytest.mark.usefixtures("desk")
+def test_a_microphone_that_is_muted_from_the_beginning_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(microphone_source, "MUTED_AFTER_S", 0.5)
+    muted = Microphone()
+    muted.open()
+    n_heard = 0
+    while n_heard < 1.5 * SAMPLE_RATE:  # Nobody plays anything into it.
+        block = muted.read()
+        assert isinstance(block, Block)
+        n_heard += len(block.samples)
+    muted.stop()
+    muted.close()
+    assert caplog.text.count("nothing but zeros: the microphone is muted") == 1
+
+
 def test_a_chosen_device_is_found_again_by_its_name(desk: VirtualMicrophone) -> None:
     chosen = devices.find_device("puls")
     found = devices.find_again(chosen.name)
@@ -408,9 +426,9 @@ def test_the_program_says_in_plain_words_that_the_microphone_is_gone_and_back(
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
     assert is_the_sentence(heard.strip(".\n").upper())
-    assert gone == "streamer: the microphone is gone (default); waiting until it is back\n"
+    assert gone == "streamer: the microphone is gone; waiting until it is back\n"
     assert lost.endswith("s of sound lost: the device was gone\n")
-    assert back == "streamer: the microphone is back (default)\n"
+    assert back == "streamer: the microphone is back\n"
 
 
 @pytest.mark.parametrize("moment", ["at the beginning", "while listening"])

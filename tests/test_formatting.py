@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spoken import final, partial, said, utterances
 
-from streamer import Final, Partial, SpeechStarted, Word
+from streamer import AudioDropped, DeviceLost, Event, Final, Partial, SpeechStarted, Word
 from streamer.config import NUMBER_STYLES, TextStyle
 from streamer.formatting import Formatter
 
@@ -116,6 +116,21 @@ def test_a_long_pause_ends_a_sentence() -> None:
 )
 def test_a_pause_in_mid_sentence_ends_none(heard: str, expected: str) -> None:
     assert readable(heard) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (DeviceLost(device="USB", at_s=1.0), "Last one."),
+        (AudioDropped(start_s=1.0, duration_s=5.0, reason="it was gone"), "Last one."),
+        (AudioDropped(start_s=1.0, duration_s=0.1, reason="it was gone"), "last one."),
+    ],
+)
+def test_no_sentence_goes_on_across_a_gap(event: Event, expected: str) -> None:
+    formatter = Formatter(TextStyle())
+    assert shown_final(formatter, said("IT IS THE")).text == "It is the"
+    assert formatter.push(event) == event
+    assert shown_final(formatter, said("LAST ONE")).text == expected
 
 
 def test_an_utterance_goes_on_where_the_last_one_did_not_end() -> None:

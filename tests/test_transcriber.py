@@ -969,6 +969,22 @@ def test_a_pause_finishes_what_was_said_and_hears_nothing_until_it_is_over(
             assert first.text.startswith(finals(events)[0].text.split()[0])
 
 
+def test_what_is_lost_in_a_pause_is_not_missed(starter: CompiledModel) -> None:
+    sound = Sound(np.zeros(16_000, np.float32))
+    transcriber = Transcriber(sound, model=starter)
+    read = sound.read
+
+    def read_and_lose() -> Block | None:
+        block = read()
+        return None if block is None else replace(block, n_lost=BLOCK, reason="it was gone")
+
+    sound.read = read_and_lose  # type: ignore[method-assign]
+    transcriber.pause(after_s=0.0)
+    with transcriber:
+        statistics = closed(list(transcriber)).statistics
+    assert (statistics.dropped_s, statistics.captured_s) == (0.0, statistics.paused_s)
+
+
 def test_what_was_said_just_before_a_pause_is_still_heard(
     starter: CompiledModel, sample: Samples
 ) -> None:

@@ -15,7 +15,7 @@ from streamer.errors import AudioError, DeviceError
 from streamer.outputs import say
 from streamer.sources import Block
 from streamer.sources.devices import INSTALL_PORTAUDIO, choose_device, input_devices_in_time
-from streamer.sources.microphone import Microphone
+from streamer.sources.microphone import ONLY_ZEROS, Microphone
 from streamer.vad import Vad
 
 CLIPPED = 0.999  # of full scale
@@ -108,7 +108,7 @@ def sound_finding(samples: Samples, n_lost: int) -> Finding:
     if not samples.any():
         return finding(
             PROBLEM,
-            "nothing but zeros: the microphone is muted, or another input is the default",
+            ONLY_ZEROS,
             "pactl set-source-mute @DEFAULT_SOURCE@ 0" if shutil.which("pactl") else None,
         )
     if n_lost:

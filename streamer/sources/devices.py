@@ -71,7 +71,10 @@ def input_devices() -> list[Device]:
         if info["max_input_channels"] > 0
     ]
     if not devices:
-        raise DeviceError("No microphone was found: PortAudio knows no input device.")
+        raise DeviceError(
+            "No microphone was found: PortAudio knows no input device. Connect one, or start the "
+            "sound server, then try again."
+        )
     return devices
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import threading
@@ -9,11 +10,15 @@ import time
 from collections import deque
 from dataclasses import replace
 
+from streamer.audio import Samples
+from streamer.config import to_samples
 from streamer.errors import DeviceError, DeviceLostError
 from streamer.sources import Block, DeviceChange, stopped
 from streamer.sources.devices import ANSWER_WITHIN_S, NO_ANSWER
 from streamer.sources.gaps import GapFinder, asleep_s, now_s
 from streamer.sources.recorder import Ended, Failed, Gone, Message, Opened, Recorder, Sound
+
+logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 # A sound server may take seconds to wake a device up, but once awake it does not pause. One that
@@ -26,6 +31,9 @@ LEAST_SLEEP_S = 1.0
 GONE = "the device was gone"
 SLEPT = "the computer was asleep"
 SILENT = "the device delivered none"
+
+MUTED_AFTER_S = 10.0  # A microphone that is not muted has some noise, always.
+ONLY_ZEROS = "nothing but zeros: the microphone is muted, or another input is the default"
 
 
 class Microphone:
@@ -87,6 +95,7 @@ class Microphone:
         self._reason = SILENT  # for which sound is missing, if some is
         self._asleep_s = asleep_s()
         self._has_heard = False
+        self._n_zeros: int | None = 0  # since the beginning; None when that is told, or other sound
         self._is_lost = False
         self._has_ended = False
         self._waited_s = 0.0  # for the recorder to end
@@ -156,6 +165,7 @@ class Microphone:
             self._silent_s = 0.0
             if len(message.samples):
                 self._has_heard = True
+                self._watch_zeros(message.samples)
                 self._deliver(self._gaps.push(message.samples, message.at_s, self._reason))
         elif isinstance(message, Gone):
             self._deliver(self._gaps.end(message.at_s, self._reason))
@@ -171,6 +181,15 @@ class Microphone:
             limit_s = NEXT_SOUND_WITHIN_S if self._has_heard else FIRST_SOUND_WITHIN_S
             if self._silent_s > limit_s:
                 self._lose(SILENT)
+
+    def _watch_zeros(self, samples: Samples) -> None:
+        """Say once that nothing is heard, if nothing was from the beginning."""
+        if self._n_zeros is None:
+            return
+        self._n_zeros = None if samples.any() else self._n_zeros + len(samples)
+        if self._n_zeros is not None and self._n_zeros > to_samples(MUTED_AFTER_S):
+            logger.warning("For %.0f s there is %s.", MUTED_AFTER_S, ONLY_ZEROS)
+            self._n_zeros = None
 
     def _is_end_overdue(self) -> bool:
         """Whether PortAudio does not let the recorder go, which was told to end."""

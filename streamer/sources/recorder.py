@@ -190,7 +190,8 @@ class _Stream:
             return
         raise DeviceError(
             f"The input device {device.index} {device.name} cannot be opened: {errors[-1]}. "
-            "Another program may hold it; choose another with --device (see `streamer devices`)."
+            "Check that a microphone is connected and that no other program holds it, or choose "
+            "another with --device (see `streamer devices`)."
         )
 
     def read(self, all_of_it: bool) -> Samples | None:
