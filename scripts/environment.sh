@@ -23,8 +23,10 @@ prepare() {
     if [ -x "$venv/bin/python" ] && [ "$stamp" -nt "$root/pyproject.toml" ]; then
         return
     fi
-    echo "Setting up $venv (once, a minute or two: TensorFlow is large) ..." >&2
-    if ! [ -x "$venv/bin/pip" ]; then
+    if [ -x "$venv/bin/pip" ]; then
+        echo "Adding to $venv what is missing${extras:+ for $extras} ..." >&2
+    else
+        echo "Setting up $venv (once, a minute or two: TensorFlow is large) ..." >&2
         python=$(find_python)
         if ! "$python" -m venv "$venv" >&2; then
             echo "Python's venv module is missing. On Debian: sudo apt install python3-venv" >&2

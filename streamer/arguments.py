@@ -290,12 +290,13 @@ def _speech(preset: str = "captions") -> Parser:
 def _live() -> Parser:
     """What is listened to."""
     live = Parser(add_help=False)
-    live.add_argument(
+    sources = live.add_mutually_exclusive_group()
+    sources.add_argument(
         "--device",
         metavar="ID_OR_NAME",
         help="input device: its index, or part of its name (see `streamer devices`)",
     )
-    live.add_argument(
+    sources.add_argument(
         "--sample", action="store_true", help="hear the bundled sample, without a microphone"
     )
     return live
@@ -308,8 +309,10 @@ def _add_dictate(commands: Any) -> None:
         parents=[_speech("dictation"), _live(), _readable(numbers="prose"), _common()],
         help="what you say is typed into the focused window",
         description="Type what is said into the focused window, or write it elsewhere. Spoken "
-        "commands: comma, period, question mark, open quote, caps WORD, all caps WORDS, scratch "
-        "that; with --enter new line and new paragraph.",
+        "commands: comma, period or full stop, colon, semicolon, question mark, exclamation mark, "
+        "open quote, close quote; caps or capital WORD, all caps WORDS (to a pause, a mark or end "
+        "caps); scratch that (what was said since the last pause is taken back); literal COMMAND, "
+        "which writes its words; with --enter new line, new paragraph.",
         epilog="For push-to-talk or a toggle, run it with --paused, and let shortcuts of the "
         "desktop run `streamer dictate --control start`, stop or toggle (or send it SIGUSR1, which "
         "toggles). What was said before a stop is still typed.",

@@ -213,5 +213,5 @@ def _converted(action: argparse.Action, value: Any, where: str) -> Any:
 
 def what_was_meant(name: str, known: Collection[str], otherwise: str) -> str:
     """The end of a message about a name that is none: which was meant, if one is like it."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else otherwise

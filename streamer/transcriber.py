@@ -603,9 +603,7 @@ class Transcriber:
             self._has_callback_failed = True
             if not isinstance(error, Exception):  # as of `sys.exit`
                 raise
-            raise CallbackError(
-                f"A callback raised {type(error).__name__}: {error}."
-            ) from error
+            raise CallbackError(f"A callback raised {type(error).__name__}: {error}.") from error
         finally:
             self._is_calling_back = False
 

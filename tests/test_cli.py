@@ -198,6 +198,7 @@ def test_what_is_no_command_is_refused_with_what_was_meant(
     ("arguments", "expected"),
     [
         (["captions", "--language", "english"], "Expected the code of a language, as en or de-AT"),
+        (["captions", "--sample", "--device", "0"], "argument --device: not allowed with argument"),
         (["captions", "--sve", "a.txt"], "captions: error: there is no option '--sve'; did you"),
         (["--sve=a.txt"], "did you mean '--save'?"),
         (["models", "pull", "--jit", "x"], "models pull: error: there is no option '--jit' ("),

@@ -18,6 +18,8 @@ from streamer.sources.devices import INSTALL_PORTAUDIO, choose_device, input_dev
 from streamer.sources.microphone import ONLY_ZEROS, Microphone
 from streamer.vad import Vad
 
+# Where there is no microphone to connect, as on a server.
+WITHOUT_MICROPHONE = "streamer transcribe, or streamer captions --sample, needs none"
 CLIPPED = 0.999  # of full scale
 MOST_CLIPPED = 1e-3  # of all samples
 QUIET_DB, NOISY_DB = -45.0, -40.0  # speech below, noise above: both cost words
@@ -25,6 +27,8 @@ QUIET_DB, NOISY_DB = -45.0, -40.0  # speech below, noise above: both cost words
 
 def microphone(options: argparse.Namespace) -> Iterator[Finding]:
     """Find the microphone, and listen to it."""
+    if not options.seconds and options.device is None:
+        return
     try:
         devices = input_devices_in_time()
     except DeviceError as error:
@@ -136,7 +140,7 @@ def sound_finding(samples: Samples, n_lost: int) -> Finding:
 
 def _portaudio_remedy(message: str) -> str | None:
     if INSTALL_PORTAUDIO not in message:
-        return None
+        return WITHOUT_MICROPHONE
     for program, command in (
         ("apt", "sudo apt install libportaudio2"),
         ("dnf", "sudo dnf install portaudio"),
