@@ -56,7 +56,7 @@ class NoiseGate:
     stray_letter_confidence: float = 0.99
     doubt_per_stray_letter: float = 0.02
     least_confidence: float = 0.65
-    stray_after_s: float = 0.25
+    stray_after_s: float = 0.35
     agreed_confidence: float = 0.4
     sure_confidence: float = 0.9
     phrase_pause_s: float = 1.0

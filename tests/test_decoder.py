@@ -195,7 +195,7 @@ def test_a_stray_word_must_be_surer() -> None:
     ):
         (heard,) = said((text, confidence))
         doubted = replace(heard, is_doubted=True)
-        denied, late = replace(doubted, is_denied=True), doubted.shifted(to_samples(0.3))
+        denied, late = replace(doubted, is_denied=True), doubted.shifted(to_samples(0.4))
         assert spoken([doubted], gate, 0) == [doubted]
         for stray in (denied, late):
             assert spoken([stray], gate, 0) == ([stray] if is_spoken else [])
