@@ -38,6 +38,9 @@ EVENT_CAPACITY = 256  # more than anybody reads in a minute of speech
 # Once sound was lost because too much of it waits, so much must fit before more is taken in, or as
 # much as the longest piece: whole phrases can be recognised, shreds of words cannot.
 PHRASE_S = 5.0
+# A live source delivers more at once than this only after a stop, of the program or the sound
+# server. Then it waits for the model, as long as what is said meanwhile is kept elsewhere.
+BACKLOG_S, BACKLOG_WAITS_S = 1.0, 10.0
 # Sound servers hold back a tenth of a second, and fingers are quicker than last words.
 PAUSE_AFTER_S = 0.3
 LONGEST_PAUSE_AFTER_S = 3600.0
@@ -480,6 +483,9 @@ class Transcriber:
             if block.n_lost:
                 is_paused = self._n_until_pause is not None and self._n_until_pause <= 0
                 listener.skip(block.n_lost, None if is_paused else block.reason)
+            waits_s = None  # for ever
+            if self._source.live:
+                waits_s = BACKLOG_WAITS_S if len(heard) > to_samples(BACKLOG_S) else 0.0
             # In slices: a block of any length finds room in the end.
             for start in range(0, len(heard), listener.frame_length):
                 samples = heard[start : start + listener.frame_length]
@@ -488,11 +494,12 @@ class Transcriber:
                         listener.skip(len(samples), None)
                         continue
                     self._n_until_pause -= len(samples)
-                while listener.room() < len(samples) and not self._source.live:
+                while listener.room() < len(samples) and waits_s != 0.0:
                     if self._is_cancelled:
                         return
                     self._changed.notify_all()
-                    self._changed.wait()
+                    if not self._changed.wait(waits_s):
+                        waits_s = 0.0  # The model is stuck.
                 phrase = to_samples(min(PHRASE_S, self._settings.longest_piece_s))
                 least = phrase if self._is_overloaded else len(samples)
                 self._is_overloaded = listener.room() < least

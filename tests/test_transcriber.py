@@ -595,6 +595,14 @@ def accounted_for(statistics: Statistics) -> None:
     assert statistics.waiting_s == 0.0
 
 
+class OneBlock(Sound):
+    """All sound at once."""
+
+    def __init__(self, samples: Samples, live: bool) -> None:
+        super().__init__(samples, live=live)
+        self._blocks = [samples]
+
+
 class Clockwork:
     """The sample again and again from a source that does not wait, and a model of a given speed.
 
@@ -808,13 +816,24 @@ def test_a_source_that_can_wait_loses_nothing_when_the_model_is_slow(
 def test_a_block_longer_than_the_ring_loses_nothing(
     starter: CompiledModel, twice: Samples, finals_of_twice: list[Final]
 ) -> None:
-    class OneBlock(Sound):
-        def __init__(self) -> None:
-            super().__init__(twice)
-            self._blocks = [twice]
+    for live in (False, True):  # live as after Ctrl-Z and `fg`, when it was kept by a sound server
+        with Transcriber(OneBlock(twice, live), model=starter, settings=SMALL_RING) as transcriber:
+            assert finals(list(transcriber)) == finals_of_twice
 
-    with Transcriber(OneBlock(), model=starter, settings=SMALL_RING) as transcriber:
-        assert finals(list(transcriber)) == finals_of_twice
+
+def test_a_model_that_is_stuck_does_not_hold_up_a_live_source_for_ever(
+    starter: CompiledModel, twice: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.transcriber.BACKLOG_WAITS_S", 0.1)
+    model = Gated(starter)
+    source = OneBlock(np.concatenate([twice, twice]), live=True)
+    transcriber = Transcriber(source, model=model, settings=SMALL_RING)
+    transcriber.start()
+    source.delivered.wait()
+    model.gate.set()
+    statistics = closed(list(transcriber)).statistics
+    accounted_for(statistics)
+    assert statistics.dropped_s > 15.0
 
 
 def test_a_source_that_fails_to_open_or_to_close_says_so(
