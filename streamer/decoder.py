@@ -258,7 +258,8 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate, onset: int) -> list[De
     surer they must be: `max(least_confidence, lone_letter_confidence - (letters - 1) *
     doubt_per_letter)`, compared with the geometric mean of their probabilities. With a word among
     them of which a second pass is sure, too, `agreed_confidence` is enough; for a
-    word alone that it denies, or does not agree on when it comes late, the numbers for strays hold.
+    word alone that it denies or does not agree on, and that comes late, the numbers for strays
+    hold.
 
     A phrase whose first words alone pass that and reach `sure_confidence` is spoken whatever comes
     after them: a clear word is not taken back for the noise that follows.
@@ -268,7 +269,6 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate, onset: int) -> list[De
         gate: The thresholds.
         onset: Where the utterance begins, without pre-roll, on the same axis as the words' times.
     """
-    late = onset + to_samples(gate.stray_after_s)
     pause = to_samples(gate.phrase_pause_s)
     phrases: list[list[DecodedWord]] = []
     for word in words:
@@ -276,15 +276,16 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate, onset: int) -> list[De
             phrases[-1].append(word)
         else:
             phrases.append([word])
-    return [word for phrase in phrases if _is_spoken(phrase, gate, late) for word in phrase]
+    return [word for phrase in phrases if _is_spoken(phrase, gate, onset) for word in phrase]
 
 
-def _is_spoken(phrase: list[DecodedWord], gate: NoiseGate, late: int) -> bool:
+def _is_spoken(phrase: list[DecodedWord], gate: NoiseGate, onset: int) -> bool:
     n_letters, log_confidence = 0, 0.0
     is_agreed = any(word.written and not word.is_doubted for word in phrase)
     lone, doubt = gate.lone_letter_confidence, gate.doubt_per_letter
     first = phrase[0]
-    if len(phrase) == 1 and (first.is_denied or (first.is_doubted and first.start > late)):
+    after_s = gate.denied_after_s if first.is_denied else gate.stray_after_s
+    if len(phrase) == 1 and first.is_doubted and first.start > onset + to_samples(after_s):
         lone, doubt = gate.stray_letter_confidence, gate.doubt_per_stray_letter
     for word in phrase:
         n_letters += len(word.text)

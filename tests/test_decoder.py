@@ -199,6 +199,7 @@ def test_a_stray_word_must_be_surer() -> None:
         assert spoken([doubted], gate, 0) == [doubted]
         for stray in (denied, late):
             assert spoken([stray], gate, 0) == ([stray] if is_spoken else [])
+        assert spoken([denied], gate, to_samples(0.2)) == [denied]  # Speech begins with a word.
         two = [denied, denied.shifted(to_samples(0.6))]  # Noise is heard as one at a time.
         assert spoken(two, gate, 0) == two
 
