@@ -79,7 +79,7 @@ def _is_running() -> bool:
     except NONE_IS_RUNNING:
         return False
     except DOES_NOT_ANSWER:
-        return True
+        pass
     return True
 
 

@@ -481,18 +481,18 @@ class Transcriber:
         heard = self._converter.push(block.samples)  # Whoever made it, it is sound from here on.
         with self._changed:
             if block.n_lost:
-                is_paused = self._n_until_pause is not None and self._n_until_pause <= 0
-                listener.skip(block.n_lost, None if is_paused else block.reason)
+                listener.skip(block.n_lost, None if self._is_deaf else block.reason)
+            phrase = to_samples(min(PHRASE_S, self._settings.longest_piece_s))
             waits_s = None  # for ever
             if self._source.live:
                 waits_s = BACKLOG_WAITS_S if len(heard) > to_samples(BACKLOG_S) else 0.0
             # In slices: a block of any length finds room in the end.
             for start in range(0, len(heard), listener.frame_length):
                 samples = heard[start : start + listener.frame_length]
+                if self._is_deaf:
+                    listener.skip(len(samples), None)
+                    continue
                 if self._n_until_pause is not None:
-                    if self._n_until_pause <= 0:
-                        listener.skip(len(samples), None)
-                        continue
                     self._n_until_pause -= len(samples)
                 while listener.room() < len(samples) and waits_s != 0.0:
                     if self._is_cancelled:
@@ -500,7 +500,6 @@ class Transcriber:
                     self._changed.notify_all()
                     if not self._changed.wait(waits_s):
                         waits_s = 0.0  # The model is stuck.
-                phrase = to_samples(min(PHRASE_S, self._settings.longest_piece_s))
                 least = phrase if self._is_overloaded else len(samples)
                 self._is_overloaded = listener.room() < least
                 if self._is_overloaded:
@@ -509,6 +508,11 @@ class Transcriber:
                     listener.push(samples)
             if listener.pending:  # While nobody speaks, nobody is woken up.
                 self._changed.notify_all()
+
+    @property
+    def _is_deaf(self) -> bool:
+        """Whether a pause has begun, and is not only asked for."""
+        return self._n_until_pause is not None and self._n_until_pause <= 0
 
     def _change_device(self, change: DeviceChange) -> None:
         with self._changed:
