@@ -120,7 +120,7 @@ def test_the_trained_network_is_that_of_the_package(load: Load, name: str) -> No
 
 
 def test_labels_are_those_of_the_package(load: Load) -> None:
-    assert tuple(load("batches").SYMBOLS) == WAV2VEC2_LABELS.symbols
+    assert tuple(load("labels").SYMBOLS) == WAV2VEC2_LABELS.symbols
 
 
 def test_librispeech_layout_is_read(load: Load, tmp_path: Path) -> None:
@@ -139,9 +139,9 @@ def test_an_empty_folder_is_named(load: Load, tmp_path: Path) -> None:
 
 
 def test_the_teacher_at_our_frames_says_the_same(load: Load) -> None:
-    batches, decoding = load("batches"), load("decoding")
+    batches, labels = load("batches"), load("labels")
     text = "A HELLO TO ALL OF YOU"
-    said = [batches.LABEL_OF[c] for c in text]
+    said = [labels.LABEL_OF[c] for c in text]
     teacher = np.zeros((3 * len(said) + 40, 32), np.uint8)
     teacher[:, 0] = 255
     for i, label in enumerate(said):  # Every third frame a letter, the last two of them blank.
@@ -150,7 +150,7 @@ def test_the_teacher_at_our_frames_says_the_same(load: Load) -> None:
     n_frames = len(teacher) * 320 // 384
     for speed in (0.9, 1.0, 1.1):
         found = batches.resample_posteriors(teacher, round(n_frames / speed), speed)
-        assert decoding.greedy_text(found.argmax(-1)) == text
+        assert labels.greedy_text(found.argmax(-1)) == text
 
 
 def test_what_can_be_read_as_it_is_written_is_said_in_a_folder_to_prepare(
@@ -194,6 +194,34 @@ def test_noise_has_nothing_to_write(load: Load) -> None:
     assert x["waveforms"].shape == (2, 40_320)
     assert not y["n_labels"].any()
     assert np.isfinite(x["waveforms"]).all()
+
+
+def test_noise_also_sets_in_and_is_cut_off(load: Load) -> None:
+    batches, shards = load("batches"), load("shards")
+    example = shards.Example(np.ones(32_000, np.int16), "WORDS", "somebody", "some")
+    lengths = sorted([*batches.SHORT_LENGTHS, 40_320])
+    plan = batches.Plan(lengths=lengths, batch_s=2.0, weights={}, noise=1.0)
+    found = batches.epochs([example], plan, seed=0)
+    assert {next(found)[0]["waveforms"].shape[1] for _ in range(20)} == set(lengths)
+
+
+def test_what_is_cut_short_has_the_beginning_of_the_text(load: Load) -> None:
+    batches, labels, shards = load("batches"), load("labels"), load("shards")
+    text = "A HELLO TO ALL OF YOU"
+    times = np.linspace(3_200, 28_800, len(text)).astype(np.int32)
+    samples = np.ones(32_000, np.int16)
+    example = shards.Example(samples, text, "somebody", "some", times=times)
+    plan = batches.Plan(lengths=[40_320], batch_s=40.0, weights={}, noise=0.0, cut=1.0)
+    x, y = next(batches.epochs([example], plan, seed=0))
+    texts = [
+        "".join(labels.SYMBOLS[label] for label in row[:n]).replace("|", " ")
+        for row, n in zip(y["labels"], y["n_labels"], strict=True)
+    ]
+    assert len(set(texts)) > 5
+    for valid, found in zip(x["valid"], texts, strict=True):
+        assert text.startswith(found)
+        # At speeds from 0.9 to 1.1, without what ends less than a tenth of a second before the cut.
+        assert len(found) == pytest.approx(np.interp(valid, times + 1_920, range(21)), abs=3)
 
 
 def test_ctc_is_that_of_tensorflow_with_its_gradient(load: Load) -> None:

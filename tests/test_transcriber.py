@@ -923,7 +923,7 @@ class Open:
         "transcriber.EXIT_WITHIN_S = 0.1; import tensorflow as tf; computing = threading.Event();"
         "model = transcriber._found('starter', transcriber.Settings());"
         "x = tf.random.normal([3000, 3000]);"
-        "model.warm_up = lambda _: (computing.set(), [(x @ x).numpy() for _ in range(30)]);"
+        "model.warm_up = lambda _: (computing.set(), [(x @ x).numpy() for _ in range(10)]);"
         "Transcriber(Open(), model=model).start(); computing.wait()",
     ],
     ids=["loaded", "loading", "a little later", "blocked", "computing"],

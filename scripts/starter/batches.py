@@ -16,14 +16,15 @@ from itertools import pairwise
 
 import numpy as np
 import soxr
+from labels import labels_of
 from network import HOP, N_LABELS, n_frames_of
 from shards import Example
 
 SAMPLE_RATE = 16_000
-SYMBOLS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
-LABEL_OF = {symbol: i for i, symbol in enumerate(SYMBOLS)} | {" ": 4}
 SPEEDS = (0.9, 1.0, 1.0, 1.1)
 SHORTEST = 6_400  # 0.4 s, enough frames for a word
+CUT_MARGIN = 1_920  # 0.12 s of a letter must have been heard.
+SHORT_LENGTHS = (32_640, 72_960)  # 2.0 and 4.6 s: of batches of what is cut short
 TEACHER_HOP = 320
 # The centre of the teacher's frame i is sample 320 i; of ours, with 895 samples, 384 i + 447.
 CENTRE = 447
@@ -41,13 +42,16 @@ class Plan:
         weights: How often a subset is taken in an epoch, by the beginning of its name; 1 where
             nothing is said.
         noise: Which part of the rows is silence or noise with nothing said.
+        cut: Which part of the rows whose letters have times ends in mid-speech, as what is
+            recognised while somebody speaks.
         augment: Whether the sound is changed.
     """
 
     lengths: Sequence[int]
     batch_s: float
     weights: dict[str, float]
-    noise: float = 0.06
+    noise: float = 0.2
+    cut: float = 0.25
     augment: bool = True
 
 
@@ -55,17 +59,12 @@ def lengths_of(examples: Sequence[Example], n_lengths: int) -> list[int]:
     """Choose lengths of batches so that little of them is padding.
 
     They divide the total time, not the number of utterances, into equal parts; the longest holds
-    the longest utterance at the lowest speed.
+    the longest utterance at the lowest speed. Before them come `SHORT_LENGTHS`.
     """
     n = np.sort([len(e.samples) for e in examples])
     part = np.searchsorted(np.cumsum(n), n.sum() * np.arange(1, n_lengths + 1) / n_lengths)
     lengths = n[np.minimum(part, len(n) - 1)] / min(SPEEDS)
-    return sorted({int(np.ceil(length / HOP)) * HOP for length in lengths})
-
-
-def labels_of(transcript: str) -> list[int]:
-    """The labels that write a transcript."""
-    return [LABEL_OF[c] for c in transcript]
+    return sorted({int(np.ceil(length / HOP)) * HOP for length in [*SHORT_LENGTHS, *lengths]})
 
 
 def epochs(examples: Sequence[Example], plan: Plan, seed: int) -> Iterator[tuple[Arrays, Arrays]]:
@@ -115,10 +114,15 @@ def _row(
     samples = example.samples.astype(np.float32) / 32_768
     transcript, teacher, speed = example.transcript, example.teacher, 1.0
     if plan.augment and rng.random() < plan.noise:
-        samples, transcript, teacher = noise(len(samples), rng), "", None
+        sound = noise(len(samples), rng) if rng.random() < 0.5 else _noise_that_sets_in(rng)
+        samples, transcript, teacher = sound, "", None
     elif plan.augment:
         speed = SPEEDS[rng.integers(len(SPEEDS))]
         samples = augment(samples, speed, rng)
+        if example.times is not None and len(example.times) and rng.random() < plan.cut:
+            n = int(np.exp(rng.uniform(np.log(SHORTEST), np.log(max(len(samples), SHORTEST)))))
+            n_letters = int(np.sum(example.times / speed < n - CUT_MARGIN))
+            samples, transcript = samples[:n], transcript[:n_letters].rstrip()
     samples = np.pad(samples, (0, max(0, SHORTEST - len(samples))))
     frames = n_frames_of(len(samples))
     if teacher is None:
@@ -199,6 +203,17 @@ def noise(n_samples: int, rng: np.random.Generator) -> np.ndarray:
         _add_clicks(found, rng)
     level = 10 ** (rng.uniform(-75, -10) / 20)
     return np.clip(level * found, -1, 1).astype(np.float32)
+
+
+def _noise_that_sets_in(rng: np.random.Generator) -> np.ndarray:
+    """What a segmenter takes for the beginning of an utterance: a quiet room, then noise.
+
+    It ends while the noise goes on, as what is recognised before an utterance is over.
+    """
+    quiet = _hiss(int(rng.uniform(0.2, 0.6) * SAMPLE_RATE), rng)
+    quiet *= 10 ** (rng.uniform(-90, -55) / 20) / (np.std(quiet) + 1e-9)
+    sound = noise(int(rng.uniform(0.1, 4) * SAMPLE_RATE), rng)
+    return np.concatenate([quiet, sound]).astype(np.float32)
 
 
 def _hiss(n_samples: int, rng: np.random.Generator) -> np.ndarray:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
-from batches import SAMPLE_RATE, SYMBOLS
+from batches import SAMPLE_RATE
 from keras import ops
+from labels import greedy_text
 from network import Network, n_frames_of
 from rapidfuzz.distance import Levenshtein
 from shards import Example
@@ -35,12 +35,6 @@ class Score:
     def word_error_rate(self) -> float:
         """In per cent; of noise, in which nothing is said, words written for 100 recordings."""
         return 100 * self.n_errors / (self.n_words or self.n_utterances)
-
-
-def greedy_text(labels: np.ndarray) -> str:
-    """The text that the best label of every frame writes, int [frame]."""
-    symbols = (SYMBOLS[label] for label, _ in groupby(labels.tolist()) if label > 3)
-    return " ".join("".join(symbols).replace("|", " ").split())
 
 
 def log_probs(network: Network, samples: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 A shard is `NAME.npz` with `samples` (int16, 16 kHz, all utterances one after the other), `stops`
 (where each ends), `transcripts`, `speakers` and `subsets`. Beside it may stand `NAME.teacher.npz`
-with a teacher's posteriors: `probabilities` (uint8 [frame, label], in 1/255) and `stops`.
+with a teacher's posteriors: `probabilities` (uint8 [frame, label], in 1/255) and `stops`; and
+`NAME.times.npz` with the sample where each letter is heard: `times` (int32) and `stops`.
 A shard is written under another name and renamed, so one that exists is complete.
 """
 
@@ -28,6 +29,8 @@ class Example:
         speaker: Who says it.
         subset: What kind of speech it is.
         teacher: A teacher's posteriors in 1/255, uint8 [teacher's frame, label], or None.
+        times: The sample where each letter of the transcript is heard, int32 [letter], or None;
+            empty where that could not be found.
     """
 
     samples: np.ndarray
@@ -35,10 +38,11 @@ class Example:
     speaker: str
     subset: str
     teacher: np.ndarray | None = None
+    times: np.ndarray | None = None
 
 
 def write_shard(path: Path, examples: Sequence[Example]) -> None:
-    """Write a shard; `teacher` is not written."""
+    """Write a shard; `teacher` and `times` are not written."""
     write_arrays(
         path,
         samples=np.concatenate([e.samples for e in examples]),
@@ -50,22 +54,32 @@ def write_shard(path: Path, examples: Sequence[Example]) -> None:
 
 
 def read_shard(path: Path) -> list[Example]:
-    """Read a shard, with the teacher's posteriors where there are any."""
+    """Read a shard, with what has been written beside it."""
     with np.load(path) as arrays:
         samples, stops = arrays["samples"], arrays["stops"]
         columns = [arrays[name].tolist() for name in ("transcripts", "speakers", "subsets")]
-    teacher: Sequence[np.ndarray | None] = [None] * len(stops)
-    if teacher_path(path).is_file():
-        with np.load(teacher_path(path)) as arrays:
-            teacher = np.split(arrays["probabilities"], arrays["stops"][:-1])
-    return [
-        Example(*row) for row in zip(np.split(samples, stops[:-1]), *columns, teacher, strict=True)
-    ]
+    teacher = _beside(teacher_path(path), "probabilities", len(stops))
+    times = _beside(times_path(path), "times", len(stops))
+    waves = np.split(samples, stops[:-1])
+    return [Example(*row) for row in zip(waves, *columns, teacher, times, strict=True)]
+
+
+def _beside(path: Path, name: str, n_examples: int) -> Sequence[np.ndarray | None]:
+    """One array for every example, if the file is there."""
+    if not path.is_file():
+        return [None] * n_examples
+    with np.load(path) as arrays:
+        return np.split(arrays[name], arrays["stops"][:-1])
 
 
 def teacher_path(shard: Path) -> Path:
     """Where the teacher's posteriors of a shard are kept."""
     return shard.with_suffix(".teacher.npz")
+
+
+def times_path(shard: Path) -> Path:
+    """Where the times of the letters of a shard are kept."""
+    return shard.with_suffix(".times.npz")
 
 
 def shard_paths(prepared: Path, split: str) -> list[Path]:

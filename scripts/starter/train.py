@@ -26,8 +26,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from batches import Plan, ahead, epochs, lengths_of
-from decoding import greedy_text, score
+from decoding import score
 from keras import ops
+from labels import greedy_text
 from network import Network
 from packing import unpack
 from rapidfuzz.distance import Levenshtein
