@@ -41,7 +41,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class DecodedWord:
-    """A word between two sample indices, relative to the first sample of the decoded span.
+    """A word between two sample indices: of the decoded span, or, once `shifted`, absolute ones.
 
     `confidence` tells how clearly its letters were heard: the geometric mean, over the letters, of
     the probability of any one letter in the frame where that is highest. A language model or a
@@ -267,7 +267,7 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate, onset: int) -> list[De
     Args:
         words: All that was decoded of an utterance so far, in order.
         gate: The thresholds.
-        onset: Where the utterance begins, without pre-roll, on the same axis as the words' times.
+        onset: Where speech was first found, on the same axis as the words' times.
     """
     pause = to_samples(gate.phrase_pause_s)
     phrases: list[list[DecodedWord]] = []

@@ -10,7 +10,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from streamer.audio import Samples
-from streamer.config import Settings, to_samples
+from streamer.config import Settings, to_samples, to_seconds
+from streamer.events import DeviceLost, DeviceRestored, Statistics
 from streamer.ring_buffer import RingBuffer
 from streamer.segmenter import Segment, Segmenter
 from streamer.vad import Vad
@@ -25,31 +26,15 @@ class Gap:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The device was gone from the sample `at` on."""
-
-    at: int
-    device: str
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """There was a device again from the sample `at` on."""
-
-    at: int
-    device: str
-
-
 class Listener:
     """VAD, segmenter and ring buffer, and what they found that nobody has dealt with yet.
 
     Attributes:
-        pending: Segments, gaps, lost and restored devices in the order in which they began. Only
-            the last segment can be open. Whoever deals with the first one removes it.
+        pending: Segments, gaps, and what became of the device, in the order in which they began.
+            Only the last segment can be open. Whoever deals with the first one removes it.
         ring: The sound.
-        heard: Where the VAD has got to. Always at a frame's edge until the sound ends: so nothing
-            depends on how the sound was cut into blocks.
+        heard: Where the VAD has got to. Its frames begin anew behind a gap and where the device is
+            lost, else nothing depends on how the sound was cut into blocks.
         n_dropped: Samples lost so far.
         n_paused: Samples left out so far.
         finished: No more sound will come.
@@ -61,7 +46,7 @@ class Listener:
         self._context = to_samples(settings.context_s)
         self._gap: Gap | None = None  # that sound is being lost in, as long as it grows
         self._is_lost = False
-        self.pending: deque[Segment | Gap | Lost | Restored] = deque()
+        self.pending: deque[Segment | Gap | DeviceLost | DeviceRestored] = deque()
         self.ring = RingBuffer(to_samples(settings.ring_s))
         self.heard = 0
         self.n_dropped = 0
@@ -97,6 +82,19 @@ class Listener:
             gaps.append(self._gap)
         n_lost = sum(gap.stop - gap.start for gap in gaps if gap.start >= start)
         return self.captured - start - n_lost
+
+    def statistics(self, n_recognised: int = 0) -> Statistics:
+        """What became of the sound so far, of which so many samples were recognised."""
+        waiting = self.n_waiting
+        n_known = n_recognised + self.n_dropped + self.n_paused + waiting
+        return Statistics(
+            captured_s=to_seconds(self.captured),
+            recognised_s=to_seconds(n_recognised),
+            silence_s=to_seconds(self.captured - n_known),
+            dropped_s=to_seconds(self.n_dropped),
+            paused_s=to_seconds(self.n_paused),
+            waiting_s=to_seconds(waiting),
+        )
 
     def change(self, settings: Settings) -> None:
         """Take other settings for the end of an utterance, from here on."""
@@ -139,14 +137,14 @@ class Listener:
             self._is_lost = True
             self._end_segment()
             self._report_gap()
-            self.pending.append(Lost(self.captured, device))
+            self.pending.append(DeviceLost(device=device, at_s=to_seconds(self.captured)))
 
     def restore(self, device: str) -> None:
         """There is a device again."""
         self._is_lost = False
         self._end_segment()
         self._report_gap()
-        self.pending.append(Restored(self.captured, device))
+        self.pending.append(DeviceRestored(device=device, at_s=to_seconds(self.captured)))
 
     def finish(self, lost_device: str | None = None) -> None:
         """The sound is over, perhaps because the device is gone. Speech that goes on ends here."""
@@ -164,5 +162,4 @@ class Listener:
     def _end_segment(self) -> None:
         """Close what is open here, and take in nothing of what was heard until now any more."""
         self.heard = self.ring.stop
-        self._segmenter.flush(self.heard)
-        self._segmenter.restart(self.heard)
+        self._segmenter.end_at(self.heard)

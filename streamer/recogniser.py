@@ -30,7 +30,7 @@ from streamer.events import (
     Statistics,
     Word,
 )
-from streamer.listener import Gap, Listener, Lost, Restored
+from streamer.listener import Gap, Listener
 from streamer.models.labels import Labels
 from streamer.segmenter import Segment
 from streamer.stabiliser import Stabiliser
@@ -103,13 +103,9 @@ class Work:
 
 @dataclass(slots=True)
 class _Utterance:
-    """What is known about the utterance that is being worked on.
-
-    `begin` is where decoding may begin: at its start, or for context before the cut it began at.
-    """
+    """What is known about the utterance that is being worked on."""
 
     number: int
-    begin: int
     partial_due: int
     speculated_stop: int = -1
     speculated_words: list[DecodedWord] | None = None
@@ -142,7 +138,6 @@ class Recogniser:
         # Of the last few: in the middle of one the program may have been stopped, as by Ctrl-Z.
         self._speeds: deque[float] = deque(maxlen=N_SPEEDS)
         self._longest = min(to_samples(settings.longest_piece_s), model.longest)
-        self._pre_roll = to_samples(settings.pre_roll_s)
         self._first_interval = to_samples(settings.first_partial_interval_s)
         self._first_within = to_samples(settings.first_partial_within_s)
         self._partial_interval = to_samples(settings.partial_interval_s)
@@ -153,7 +148,6 @@ class Recogniser:
         self._cut_window = to_samples(settings.cut_window_s)
         self._cut_pause = to_samples(settings.cut_pause_s)
         self._stabiliser = Stabiliser(settings, self._stable_lag)
-        self._context_start: int | None = None  # after a cut, of the utterance that follows
         self._utterance: _Utterance | None = None  # of the first pending segment, once announced
         self._events: list[Event] = []
         self._n_recognised = 0
@@ -177,11 +171,8 @@ class Recogniser:
             if isinstance(first, Gap):
                 self._emit_gap(first)
                 pending.popleft()
-            elif isinstance(first, Lost):
-                self._events.append(DeviceLost(device=first.device, at_s=to_seconds(first.at)))
-                pending.popleft()
-            elif isinstance(first, Restored):
-                self._events.append(DeviceRestored(device=first.device, at_s=to_seconds(first.at)))
+            elif isinstance(first, DeviceLost | DeviceRestored):
+                self._events.append(first)
                 pending.popleft()
             else:
                 utterance = self._utterance or self._announce(first)
@@ -238,17 +229,8 @@ class Recogniser:
 
     def statistics(self) -> Statistics:
         """What became of the sound so far."""
-        listener = self._listener
-        waiting = listener.n_waiting
-        n_left_out = listener.n_dropped + listener.n_paused
-        n_silent = listener.captured - n_left_out - self._n_recognised - waiting
-        return Statistics(
-            captured_s=to_seconds(listener.captured),
-            recognised_s=to_seconds(self._n_recognised),
-            silence_s=to_seconds(n_silent),
-            dropped_s=to_seconds(listener.n_dropped),
-            paused_s=to_seconds(listener.n_paused),
-            waiting_s=to_seconds(waiting),
+        return replace(
+            self._listener.statistics(self._n_recognised),
             utterances=self._n_utterances,
             words=self._n_words,
             partials=self._n_partials,
@@ -270,9 +252,7 @@ class Recogniser:
             self._events.append(Lagging(lag_s=to_seconds(lag), rtf=rtf))
 
     def _announce(self, segment: Segment) -> _Utterance:
-        begin = segment.start if self._context_start is None else self._context_start
-        self._utterance = _Utterance(self._n_utterances, begin, partial_due=segment.start)
-        self._context_start = None
+        self._utterance = _Utterance(self._n_utterances, partial_due=segment.start)
         self._n_utterances += 1
         self._stabiliser.reset(segment.start)
         self._events.append(
@@ -292,34 +272,34 @@ class Recogniser:
         """
         heard = self._listener.heard
         speech_stop = segment.speech_stop + segment.trailing_pad  # as far as is known by now
-        piece_stop = utterance.begin + self._longest
+        piece_stop = segment.decode_from + self._longest
         if piece_stop < (speech_stop if segment.stop is None else segment.stop):
             # Not at `heard == piece_stop`: if the sound ended there, it would be a whole utterance.
             if piece_stop < heard or segment.stop is not None:
-                return self._work(WorkKind.CUT, utterance, piece_stop)
+                return self._work(WorkKind.CUT, segment, piece_stop)
         elif segment.stop is not None:
-            return self._work(WorkKind.FINAL, utterance, segment.stop)
-        elif heard >= speech_stop:
+            return self._work(WorkKind.FINAL, segment, segment.stop)
+        elif heard >= speech_stop and heard > segment.speech_stop:
             # The span of a final is complete, and all that comes is silence or more speech.
             if utterance.speculated_stop != speech_stop:
-                return self._work(WorkKind.SPECULATIVE, utterance, speech_stop)
+                return self._work(WorkKind.SPECULATIVE, segment, speech_stop)
             return None
         is_due = self._settings.partials and heard >= utterance.partial_due
         # In a pause there is nothing new to hear, and the speculative final is not to wait.
         is_speaking = heard <= segment.speech_stop + self._listener.frame_length
         # Better no partial than one that holds up a final of a length that is compiled.
-        if is_due and is_speaking and self._model.is_ready(heard - utterance.begin):
-            return self._work(WorkKind.PARTIAL, utterance, heard)
+        if is_due and is_speaking and self._model.is_ready(heard - segment.decode_from):
+            return self._work(WorkKind.PARTIAL, segment, heard)
         return None
 
-    def _work(self, kind: WorkKind, utterance: _Utterance, stop: int) -> Work:
+    def _work(self, kind: WorkKind, segment: Segment, stop: int) -> Work:
         """What to decode up to `stop`.
 
         The more was said, the longer that would take, so of a long utterance only what follows the
         last stable word, and some sound before it; but for a final all of it, if that makes the
         model's text better. Without partials nothing is stable and it is all of the utterance.
         """
-        start, stable = utterance.begin, self._stabiliser.stable
+        start, stable = segment.decode_from, self._stabiliser.stable
         is_bounded = kind is WorkKind.PARTIAL or not self._model.needs_context
         window = self._window()
         if is_bounded and stable and stop - start > window:
@@ -342,9 +322,9 @@ class Recogniser:
         self, segment: Segment, utterance: _Utterance, work: Work, words: list[DecodedWord]
     ) -> None:
         """Take in a hypothesis, and say what is new in it."""
-        heard = self._spoken(self._stabiliser.joined(words), segment.start)
-        self._stabiliser.push(heard, work.stop, is_pause=work.kind is WorkKind.SPECULATIVE)
-        if (cut := self._pause_to_cut_at(utterance, work.stop)) is not None:
+        words = self._spoken(self._stabiliser.joined(words), segment)
+        self._stabiliser.push(words, work.stop, is_pause=work.kind is WorkKind.SPECULATIVE)
+        if (cut := self._pause_to_cut_at(segment, work.stop)) is not None:
             self._cut_at(cut, self._stabiliser.stable, segment, utterance)
             return
         self._emit_partial(segment, utterance, work.stop)
@@ -352,14 +332,14 @@ class Recogniser:
         interval = self._first_interval if is_waited_for else self._partial_interval
         utterance.partial_due = work.stop + interval
 
-    def _pause_to_cut_at(self, utterance: _Utterance, stop: int) -> int | None:
+    def _pause_to_cut_at(self, segment: Segment, stop: int) -> int | None:
         """Where to cut a long utterance before it must be, if all before a pause is stable."""
         stable, next_start = self._stabiliser.stable, self._stabiliser.next_start
         if not stable or next_start is None:
             return None
-        is_long = stop - utterance.begin >= self._longest - self._cut_window
+        is_long = stop - segment.decode_from >= self._longest - self._cut_window
         cut = (stable[-1].stop + next_start) // 2
-        is_late = cut >= utterance.begin + self._longest // 2
+        is_late = cut >= segment.decode_from + self._longest // 2
         is_pause = next_start - stable[-1].stop >= self._cut_pause
         return cut if is_long and is_late and is_pause else None
 
@@ -370,7 +350,7 @@ class Recogniser:
         words = self._stabiliser.joined(words)
         # Not so early that the next piece, with its context, would be the same again; and what is
         # stable stays in here.
-        first = utterance.begin + self._longest // 2
+        first = segment.decode_from + self._longest // 2
         if n_stable := len(self._stabiliser.stable):
             first = max(first, words[n_stable - 1].stop)
         # Close to the edge the model has not heard enough to tell a pause from a word.
@@ -384,40 +364,40 @@ class Recogniser:
     ) -> None:
         said = [word for word in words if not word.is_after(cut)]  # Others the next utterance has.
         said = [replace(word, stop=min(word.stop, cut)) for word in said]
-        self._emit_final(segment.start, cut, said, utterance, speech_stop=cut)
-        self._context_start = max(utterance.begin, cut - self._context)
-        segment.start = cut
+        self._emit_final(segment, cut, said, utterance, speech_stop=cut)
+        segment.decode_from = max(segment.decode_from, cut - self._context)
+        segment.start = segment.onset = cut
         self._utterance = None
 
     def _finish(self, segment: Segment, utterance: _Utterance, words: list[DecodedWord]) -> None:
         assert segment.stop is not None
         words = self._stabiliser.joined(words)
-        self._emit_final(segment.start, segment.stop, words, utterance, segment.speech_stop)
+        self._emit_final(segment, segment.stop, words, utterance, segment.speech_stop)
         self._listener.pending.popleft()
         self._utterance = None
 
-    def _spoken(self, words: list[DecodedWord], start: int) -> list[DecodedWord]:
-        """The words of the utterance from `start` on, without noise; what is stable stays."""
+    def _spoken(self, words: list[DecodedWord], segment: Segment) -> list[DecodedWord]:
+        """The words without what was noise; what is stable stays."""
         n_stable = len(self._stabiliser.stable)
         gate = self._settings.noise_gate or self._model.noise_gate
-        kept = spoken(words, gate, start + self._pre_roll)
+        kept = spoken(words, gate, segment.onset)
         return [*words[:n_stable], *(word for word in words[n_stable:] if word in kept)]
 
     def _emit_final(
         self,
-        start: int,
+        segment: Segment,
         stop: int,
         words: list[DecodedWord],
         utterance: _Utterance,
         speech_stop: int,
     ) -> None:
-        words = self._spoken(words, start)
-        self._n_recognised += stop - start
+        words = self._spoken(words, segment)
+        self._n_recognised += stop - segment.start
         self._n_words += len(words)
         self._events.append(
             Final(
                 utterance=utterance.number,
-                start_s=to_seconds(start),
+                start_s=to_seconds(segment.start),
                 end_s=to_seconds(stop),
                 text=_text(words),
                 words=_words(words),

@@ -10,18 +10,24 @@ from streamer.config import CANDIDATE_SILENCE_S, Settings, to_samples
 
 @dataclass(slots=True)
 class Segment:
-    """A span of sound with speech in it; the segmenter updates it until it is closed.
+    """A span of sound with speech in it.
+
+    The segmenter moves its end until it is closed; the recogniser its beginning, where it cuts it.
 
     Attributes:
         start: First sample, pre-roll included.
+        onset: Where speech was first found.
         speech_stop: End of the last frame of speech so far.
         trailing_pad: How much silence it keeps at its end.
+        decode_from: Where decoding may begin: at the start, or for context before a cut.
         stop: End of the segment once it is closed, trailing pad included.
     """
 
     start: int
+    onset: int
     speech_stop: int
     trailing_pad: int
+    decode_from: int
     stop: int | None = None
 
 
@@ -44,8 +50,9 @@ class Segmenter:
         self._pre_roll = to_samples(settings.pre_roll_s)
         self._min_speech = to_samples(settings.min_speech_s)
         self._recent: deque[bool] = deque(maxlen=settings.onset_window)
+        self.current: Segment | None = None
         self.change(settings)
-        self.restart(0)
+        self.end_at(0)
 
     def change(self, settings: Settings) -> None:
         """Take other settings for the end of an utterance, from here on."""
@@ -53,14 +60,14 @@ class Segmenter:
         self._candidate_silence = min(self._end_silence, to_samples(CANDIDATE_SILENCE_S))
         self._trailing_pad = to_samples(settings.trailing_pad_s)
 
-    def restart(self, index: int) -> None:
-        """Go on at the absolute sample `index`; nothing before it may be taken in any more."""
-        self._index = index
-        self._earliest = index
+    def end_at(self, stop: int) -> None:
+        """Close what is open, and go on at the absolute sample `stop`, taking in none before it."""
+        if segment := self.current:
+            self._close(segment, stop)
+        self._index = self._earliest = stop
         self._candidate: Segment | None = None
         self._candidate_speech = 0
         self._recent.clear()
-        self.current: Segment | None = None
 
     @property
     def needed_from(self) -> int:
@@ -93,18 +100,11 @@ class Segmenter:
             return self.current
         return None
 
-    def flush(self, stop: int) -> None:
-        """The sound ends at the absolute sample `stop`: close what is open."""
-        if segment := self.current:
-            self._close(segment, stop)
-        self._candidate = None
-        self._recent.clear()
-
     def _begin_candidate(self) -> None:
         frames_ago = len(self._recent) - self._recent.index(True)
         onset = self._index - frames_ago * self._frame_length
         start = max(onset - self._pre_roll, self._earliest)
-        self._candidate = Segment(start, self._index, self._trailing_pad)
+        self._candidate = Segment(start, onset, self._index, self._trailing_pad, decode_from=start)
         self._candidate_speech = sum(self._recent) * self._frame_length
         self._recent.clear()
 

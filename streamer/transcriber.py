@@ -24,23 +24,17 @@ from types import TracebackType
 from typing import Any
 
 from streamer import models
-from streamer.audio import Converter
-from streamer.config import SAMPLE_RATE, Settings, to_samples, to_seconds
+from streamer.config import Settings, to_samples
 from streamer.errors import CallbackError, DeviceLostError
 from streamer.event_queue import EventQueue
 from streamer.events import Closed, Event, Final, Partial, Statistics
+from streamer.intake import Intake
 from streamer.listener import Listener
 from streamer.pipeline import Pipeline
 from streamer.recogniser import Model, Recogniser
 from streamer.sources import Block, DeviceChange, Source
 
 EVENT_CAPACITY = 256  # more than anybody reads in a minute of speech
-# Once sound was lost because too much of it waits, so much must fit before more is taken in, or as
-# much as the longest piece: whole phrases can be recognised, shreds of words cannot.
-PHRASE_S = 5.0
-# A live source delivers more at once than this only after a stop, of the program or the sound
-# server. Then it waits for the model, as long as what is said meanwhile is kept elsewhere.
-BACKLOG_S, BACKLOG_WAITS_S = 1.0, 10.0
 # Sound servers hold back a tenth of a second, and fingers are quicker than last words.
 PAUSE_AFTER_S = 0.3
 LONGEST_PAUSE_AFTER_S = 3600.0
@@ -128,19 +122,17 @@ class Transcriber:
         self._listener = Listener(self._settings)
         self._recogniser: Recogniser | None = None
         self._changed = threading.Condition()
+        self._intake = Intake(self._listener, self._changed, self._settings, is_live=source.live)
         self._events = EventQueue(EVENT_CAPACITY)
-        self._converter = Converter(SAMPLE_RATE)
         self._lifecycle = threading.RLock()  # `start` is done as a whole before there is an end.
         self._threads: list[threading.Thread] = []
         self._is_started = False
         self._is_closed = False
         self._loaded: Future[Model] = Future()
         self._is_cancelled = False
-        self._is_overloaded = False
         self._is_warm = False  # The model's first length is ready,
         self._is_warmed_up = False  # and all others.
         self._is_waited_for = False  # Another one, which there is work for, is not.
-        self._n_until_pause: int | None = None  # samples; None while listening
         self._has_callback_failed = False
         self._is_calling_back = False
         self._failure: BaseException | None = None
@@ -282,18 +274,17 @@ class Transcriber:
                 f"Expected after_s from 0 to {LONGEST_PAUSE_AFTER_S:g}, found {after_s}."
             )
         with self._changed:
-            if self._n_until_pause is None:
-                self._n_until_pause = to_samples(after_s)
+            self._intake.pause(to_samples(after_s))
 
     def resume(self) -> None:
         """Listen again."""
         with self._changed:
-            self._n_until_pause = None
+            self._intake.resume()
 
     @property
     def is_paused(self) -> bool:
         """Whether `pause` was called, and no `resume` since."""
-        return self._n_until_pause is not None
+        return self._intake.is_paused
 
     @property
     def is_loading(self) -> bool:
@@ -314,18 +305,7 @@ class Transcriber:
     def statistics(self) -> Statistics:
         """What became of the sound so far."""
         with self._changed:
-            if self._recogniser is not None:
-                statistics = self._recogniser.statistics()
-            else:
-                captured_s = to_seconds(self._listener.captured)
-                dropped_s = to_seconds(self._listener.n_dropped)
-                paused_s = to_seconds(self._listener.n_paused)
-                statistics = Statistics(
-                    captured_s=captured_s,
-                    dropped_s=dropped_s,
-                    paused_s=paused_s,
-                    waiting_s=captured_s - dropped_s - paused_s,
-                )
+            statistics = (self._recogniser or self._listener).statistics()
             if self._is_cancelled:  # What waits, waits in vain.
                 dropped_s = statistics.dropped_s + statistics.waiting_s
                 statistics = replace(statistics, dropped_s=dropped_s, waiting_s=0.0)
@@ -423,11 +403,16 @@ class Transcriber:
 
     def _abandon(self) -> None:
         """Have everything end at once."""
-        with self._changed:
-            self._is_cancelled = True
-            self._changed.notify_all()
+        self._stop_working()
         self._finish()
         self._events.clear()
+
+    def _stop_working(self) -> None:
+        """Neither recognise nor wait for anything any more."""
+        with self._changed:
+            self._is_cancelled = True
+            self._intake.abandon()
+            self._changed.notify_all()
 
     def _end_by(self, deadline_s: float) -> None:
         """Wait for the threads, but beyond a moment of the clock for no callback and no source."""
@@ -452,15 +437,15 @@ class Transcriber:
     def _capture(self) -> None:
         lost_device: str | None = None
         try:
-            while (heard := self._source.read()) is not None and not self._is_cancelled:
-                if isinstance(heard, Block):
-                    self._take_in(heard)
-                elif isinstance(heard, DeviceChange):
-                    self._change_device(heard)
+            while (delivered := self._source.read()) is not None and not self._is_cancelled:
+                if isinstance(delivered, Block):
+                    self._intake.take(delivered)
+                elif isinstance(delivered, DeviceChange):
+                    self._change_device(delivered)
                 else:
                     raise TypeError(
                         f"Expected a Block, a DeviceChange or None from the source "
-                        f"{self._source.name}, found {type(heard).__name__}."
+                        f"{self._source.name}, found {type(delivered).__name__}."
                     )
         except DeviceLostError as error:
             lost_device = self._source.name
@@ -468,51 +453,13 @@ class Transcriber:
         except BaseException as error:
             self._fail(error)
         finally:
-            try:
-                self._source.close()
-            except BaseException as error:
-                self._fail(error)
             with self._changed:
                 self._listener.finish(lost_device)
                 self._changed.notify_all()
-
-    def _take_in(self, block: Block) -> None:
-        listener = self._listener
-        heard = self._converter.push(block.samples)  # Whoever made it, it is sound from here on.
-        with self._changed:
-            if block.n_lost:
-                listener.skip(block.n_lost, None if self._is_deaf else block.reason)
-            phrase = to_samples(min(PHRASE_S, self._settings.longest_piece_s))
-            waits_s = None  # for ever
-            if self._source.live:
-                waits_s = BACKLOG_WAITS_S if len(heard) > to_samples(BACKLOG_S) else 0.0
-            # In slices: a block of any length finds room in the end.
-            for start in range(0, len(heard), listener.frame_length):
-                samples = heard[start : start + listener.frame_length]
-                if self._is_deaf:
-                    listener.skip(len(samples), None)
-                    continue
-                if self._n_until_pause is not None:
-                    self._n_until_pause -= len(samples)
-                while listener.room() < len(samples) and waits_s != 0.0:
-                    if self._is_cancelled:
-                        return
-                    self._changed.notify_all()
-                    if not self._changed.wait(waits_s):
-                        waits_s = 0.0  # The model is stuck.
-                least = phrase if self._is_overloaded else len(samples)
-                self._is_overloaded = listener.room() < least
-                if self._is_overloaded:
-                    listener.skip(len(samples), "the model does not keep up")
-                else:
-                    listener.push(samples)
-            if listener.pending:  # While nobody speaks, nobody is woken up.
-                self._changed.notify_all()
-
-    @property
-    def _is_deaf(self) -> bool:
-        """Whether a pause has begun, and is not only asked for."""
-        return self._n_until_pause is not None and self._n_until_pause <= 0
+            try:
+                self._source.close()  # A device may take its time, for which no final waits.
+            except BaseException as error:
+                self._fail(error)
 
     def _change_device(self, change: DeviceChange) -> None:
         with self._changed:
@@ -563,9 +510,7 @@ class Transcriber:
     def _give_up(self, error: BaseException) -> None:
         """Nothing more can be recognised: end the sound, and throw away what waits."""
         self._fail(error)
-        with self._changed:
-            self._is_cancelled = True
-            self._changed.notify_all()
+        self._stop_working()
         self._finish()
 
     def _recognise(self, recogniser: Recogniser, model: Model) -> None:
@@ -585,8 +530,8 @@ class Transcriber:
                 self._deliver(event)
             if is_over:
                 return
-            if work is None:
-                continue
+            if work is None or events:
+                continue  # While somebody read those, better work may have come.
             self._is_waited_for = not (self._is_warm and model.is_ready(len(work.samples)))
             is_warmed_up = self._is_warmed_up  # Otherwise the call may wait for that.
             began = time.perf_counter()

@@ -746,3 +746,10 @@ def test_latency_is_the_sound_heard_since_speech_ended() -> None:
         if isinstance(event, Final)
     ]
     assert latency_s == pytest.approx([SETTINGS.end_silence_s, frames(20)])
+
+
+def test_without_a_trailing_pad_only_silence_is_taken_for_the_end() -> None:
+    machine = Machine(trailing_pad_s=0.0, partials=False)
+    machine.follow("A DO RE THE FOX")
+    assert machine.kinds == []
+    assert machine.follow(".") == [SPECULATIVE]

@@ -126,35 +126,46 @@ def test_a_segment_is_announced_once_and_as_soon_as_it_is_sure() -> None:
     ("heard", "picture"),
     [("..####", "..[####]"), ("..####.", "..[####.]"), ("..####...", "..[####..].")],
 )
-def test_a_flush_closes_what_is_open_within_the_sound(heard: str, picture: str) -> None:
+def test_the_end_closes_what_is_open_within_the_sound(heard: str, picture: str) -> None:
     padded = segmenter(trailing_pad_s=frames(2))
     segments = hear(padded, heard)
-    padded.flush(len(heard) * FRAME)
+    padded.end_at(len(heard) * FRAME)
     assert draw(heard, segments) == picture
     assert padded.current is None
 
 
-def test_a_flush_may_come_inside_a_frame() -> None:
+def test_the_end_may_come_inside_a_frame() -> None:
     padded = segmenter(trailing_pad_s=frames(2))
     (segment,) = hear(padded, "..####")
-    padded.flush(6 * FRAME + 100)
+    padded.end_at(6 * FRAME + 100)
     assert segment.stop == 6 * FRAME + 100
 
 
-def test_a_flush_forgets_what_was_not_sure() -> None:
+def test_the_end_forgets_what_was_not_sure() -> None:
     plain = segmenter(min_speech_s=frames(5))
     hear(plain, "..####")
-    plain.flush(6 * FRAME)
+    plain.end_at(6 * FRAME)
     assert hear(plain, "#") == []
 
 
-def test_after_a_restart_nothing_before_it_is_taken_in() -> None:
+def test_after_an_end_nothing_before_it_is_taken_in() -> None:
     plain = segmenter(pre_roll_s=frames(5))
     hear(plain, "....##")
-    plain.restart(100 * FRAME)
+    plain.end_at(100 * FRAME)
     assert plain.current is None
     assert hear(plain, "#") == []  # The two frames before the gap do not count.
     assert [segment.start for segment in hear(plain, "##")] == [100 * FRAME]
+
+
+def test_the_onset_is_where_speech_was_found_whatever_pre_roll_there_is() -> None:
+    padded = segmenter(pre_roll_s=frames(5))
+    padded.end_at(0)
+    (first,) = hear(padded, "..####")
+    padded.end_at(6 * FRAME)
+    (second,) = hear(padded, "........####")
+    assert (first.start, first.onset) == (0, 2 * FRAME)
+    assert (second.start, second.onset) == (9 * FRAME, 14 * FRAME)
+    assert second.decode_from == second.start
 
 
 def test_what_the_next_segment_can_need_is_never_given_up() -> None:

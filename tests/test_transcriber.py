@@ -824,7 +824,7 @@ def test_a_block_longer_than_the_ring_loses_nothing(
 def test_a_model_that_is_stuck_does_not_hold_up_a_live_source_for_ever(
     starter: CompiledModel, twice: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamer.transcriber.BACKLOG_WAITS_S", 0.1)
+    monkeypatch.setattr("streamer.intake.BACKLOG_WAITS_S", 0.1)
     model = Gated(starter)
     source = OneBlock(np.concatenate([twice, twice]), live=True)
     transcriber = Transcriber(source, model=model, settings=SMALL_RING)
@@ -942,6 +942,39 @@ def test_a_transcriber_that_was_never_closed_does_not_keep_python_alive(program:
 def test_importing_the_package_does_not_import_tensorflow() -> None:
     program = "import sys, streamer, streamer.cli; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_no_final_waits_for_a_device_that_takes_its_time_to_close(
+    starter: CompiledModel, speech: Samples
+) -> None:
+    sound, is_read = Sound(speech), threading.Event()
+    waited: list[bool] = []
+    sound.close = lambda: waited.append(is_read.wait(30.0))  # type: ignore[method-assign]
+    with Transcriber(sound, model=starter) as transcriber:
+        n_finals = 0
+        for event in transcriber:
+            n_finals += isinstance(event, Final)
+            if n_finals == 2:
+                is_read.set()
+    assert waited == [True]
+
+
+def test_a_callback_that_cancels_costs_no_further_call_of_the_model(
+    starter: CompiledModel, speech: Samples
+) -> None:
+    model = Gated(starter)
+    model.gate.set()
+    sound = Sound(speech, stays_open=True)
+
+    def cancel(event: Event) -> None:
+        if isinstance(event, SpeechStarted):
+            sound.delivered.wait()  # There is work by then.
+            transcriber.cancel()
+
+    transcriber = Transcriber(sound, model=model, on_event=cancel)
+    transcriber.start()
+    transcriber.wait()
+    assert not model.called.is_set()
 
 
 def closed(events: list[Event]) -> Closed:

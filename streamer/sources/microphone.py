@@ -162,8 +162,8 @@ class Microphone:
         if self._asleep_s - asleep_before_s > LEAST_SLEEP_S:
             self._reason = SLEPT
         if isinstance(message, Sound):
-            self._silent_s = 0.0
             if len(message.samples):
+                self._silent_s = 0.0
                 self._has_heard = True
                 self._watch_zeros(message.samples)
                 self._deliver(self._gaps.push(message.samples, message.at_s, self._reason))

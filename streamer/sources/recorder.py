@@ -130,9 +130,8 @@ class Recorder:
             while silent_s < STALLED_AFTER_S:
                 # Asked before: what was captured until `stop` is still read.
                 is_stopping = self._stopping.is_set()
-                samples = None
-                if self.messages.qsize() < MAX_WAITING:
-                    samples = stream.read(is_stopping)
+                is_full = self.messages.qsize() >= MAX_WAITING
+                samples = None if is_full else stream.read(is_stopping)
                 if samples is not None:
                     self.messages.put(Sound(samples, now_s()))
                     silent_s = 0.0
@@ -141,7 +140,8 @@ class Recorder:
                     return True
                 self._stopping.wait(POLL_S)
                 # Time in which nobody looked does not count: the process may have been stopped.
-                silent_s += min(time.monotonic() - last_s, 10 * POLL_S)
+                if not is_full:
+                    silent_s += min(time.monotonic() - last_s, 10 * POLL_S)
                 last_s = time.monotonic()
         except sounddevice().PortAudioError:
             pass  # Whatever it says, nothing comes from this stream any more.
