@@ -1,6 +1,7 @@
 """The doctor sees what is wrong, says what mends it, and keeps private things to itself."""
 
 import argparse
+import dataclasses
 import getpass
 import json
 import os
@@ -20,6 +21,9 @@ from streamer.doctor import finding as doctor
 from streamer.doctor import sound
 from streamer.doctor.models import model_findings
 from streamer.doctor.sound import sound_finding
+from streamer.errors import DeviceError
+from streamer.models.store import InPackage
+from streamer.sources.devices import Device
 
 
 def statuses(output: str) -> dict[str, str]:
@@ -110,6 +114,48 @@ def test_a_microphone_that_is_not_heard_may_be_missing() -> None:
     assert list(sound.microphone(argparse.Namespace(seconds=0.0, device=None))) == []
 
 
+DEVICES = [
+    Device(index=0, name="Anna's AirPods", channels=1, sample_rate=24_000, is_default=False),
+    Device(index=3, name="Anna's webcam", channels=2, sample_rate=48_000, is_default=False),
+]
+
+
+@pytest.mark.parametrize("default", [None, 0])
+def test_the_microphone_that_was_chosen_is_the_one_that_is_looked_at(
+    default: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = [dataclasses.replace(d, is_default=d.index == default) for d in DEVICES]
+    monkeypatch.setattr(sound, "input_devices_in_time", lambda: devices)
+    (found,) = sound.microphone(argparse.Namespace(seconds=0.0, device="3"))
+    assert found.status == doctor.OK
+    assert "the chosen one has 2 channels at 48000 Hz" in found.message
+
+
+def test_where_no_microphone_is_the_default_one_it_asks_for_a_choice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sound, "input_devices_in_time", lambda: DEVICES)
+    (found,) = sound.microphone(argparse.Namespace(seconds=5.0, device=None))
+    assert found.status == doctor.WARNING
+    assert found.remedy == "streamer devices, and then --device NUMBER"
+
+
+@pytest.mark.parametrize("device", ["none of them", "Anna's", "3"])
+def test_names_of_microphones_are_kept_private(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise DeviceError(f"The input device 3 {DEVICES[1].name} cannot be opened: No.")
+
+    monkeypatch.setattr(sound, "input_devices_in_time", lambda: DEVICES)
+    monkeypatch.setattr(sound.Microphone, "open", fail)
+    found = list(sound.microphone(argparse.Namespace(seconds=5.0, device=device)))
+    assert found[-1].status == doctor.PROBLEM
+    if device == "3":
+        assert found[-1].message == "The input device 3 cannot be opened: No."
+    assert not any("Anna" in str(dataclasses.asdict(one)) for one in found)
+
+
 def test_without_a_microphone_it_says_so_and_fails(tmp_path: Path) -> None:
     environment = {
         **os.environ,
@@ -144,8 +190,6 @@ def test_where_the_users_folder_is_the_root_paths_stay_as_they_are(
 def test_a_damaged_model_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from streamer.models.store import InPackage
-
     folder = tmp_path / "weights"
     shutil.copytree(InPackage().path(), folder)
     weights = bytearray((folder / "weights.npz").read_bytes())

@@ -14,7 +14,12 @@ from streamer.doctor.finding import OK, PROBLEM, WARNING, Finding
 from streamer.errors import AudioError, DeviceError
 from streamer.outputs import say
 from streamer.sources import Block
-from streamer.sources.devices import INSTALL_PORTAUDIO, choose_device, input_devices_in_time
+from streamer.sources.devices import (
+    INSTALL_PORTAUDIO,
+    Device,
+    choose_device,
+    input_devices_in_time,
+)
 from streamer.sources.microphone import ONLY_ZEROS, Microphone
 from streamer.vad import Vad
 
@@ -34,15 +39,14 @@ def microphone(options: argparse.Namespace) -> Iterator[Finding]:
     except DeviceError as error:
         yield Finding("microphone", PROBLEM, str(error), _portaudio_remedy(str(error)))
         return
-    if options.device is not None:
-        try:
-            choose_device(options.device, devices)
-        except DeviceError as error:
-            yield Finding("microphone", PROBLEM, str(error), "streamer devices")
-            return
-    default = next((device for device in devices if device.is_default), None)
+    try:
+        device = choose_device(options.device, devices)
+    except DeviceError:  # Its message has names of devices, which may be those of people.
+        message = f"--device stands for none, or for several, of {len(devices)} input devices"
+        yield Finding("microphone", PROBLEM, message, "streamer devices")
+        return
     facts = [{"channels": d.channels, "sample_rate": d.sample_rate} for d in devices]
-    if default is None:
+    if options.device is None and not device.is_default:
         yield Finding(
             "microphone",
             WARNING,
@@ -54,15 +58,15 @@ def microphone(options: argparse.Namespace) -> Iterator[Finding]:
     yield Finding(
         "microphone",
         OK,
-        f"{len(devices)} input devices; the default one has {default.channels} channels at "
-        f"{default.sample_rate} Hz",
+        f"{len(devices)} input devices; the {'default' if device.is_default else 'chosen'} one has "
+        f"{device.channels} channels at {device.sample_rate} Hz",
         facts={"devices": facts},
     )
     if options.seconds:
-        yield _heard(options)
+        yield _heard(options, device)
 
 
-def _heard(options: argparse.Namespace) -> Finding:
+def _heard(options: argparse.Namespace, device: Device) -> Finding:
     """What some seconds of the microphone are like."""
     say(f"Please say something: listening for {options.seconds:g} s ...")
     microphone = Microphone(options.device, reconnect_within_s=0)
@@ -82,7 +86,8 @@ def _heard(options: argparse.Namespace) -> Finding:
             microphone.stop()
             microphone.close()
     except (DeviceError, AudioError) as error:
-        return Finding("sound", PROBLEM, str(error), _portaudio_remedy(str(error)))
+        message = str(error).replace(f" {device.name}", "")
+        return Finding("sound", PROBLEM, message, _portaudio_remedy(message))
     return sound_finding(np.concatenate(samples) if samples else np.zeros(0, np.float32), n_lost)
 
 

@@ -45,7 +45,8 @@ def python(_options: argparse.Namespace) -> Iterator[Finding]:
 def configuration_in_force(options: argparse.Namespace) -> Iterator[Finding]:
     """Tell what was configured, without the values."""
     if options.damage is not None:
-        yield Finding("configuration", PROBLEM, str(options.damage))
+        message = "is damaged, and most commands refuse it; `streamer config` says where and why"
+        yield Finding("configuration", PROBLEM, message, "streamer config")
         return
     set_ = [s for s in options.settings if s.origin != configuration.DEFAULT]
     unknown = configuration.unknown_variables(os.environ, options.settings)
