@@ -18,10 +18,11 @@ from conftest import VirtualMicrophone
 from streamer.audio import Samples
 from streamer.cli import main, sample_path
 from streamer.doctor import finding as doctor
-from streamer.doctor import sound
+from streamer.doctor import sound, system
 from streamer.doctor.models import model_findings
 from streamer.doctor.sound import sound_finding
 from streamer.errors import DeviceError
+from streamer.models import compiled_code
 from streamer.models.store import InPackage
 from streamer.sources.devices import Device
 
@@ -154,6 +155,15 @@ def test_names_of_microphones_are_kept_private(
     if device == "3":
         assert found[-1].message == "The input device 3 cannot be opened: No."
     assert not any("Anna" in str(dataclasses.asdict(one)) for one in found)
+
+
+def test_models_are_measured_with_what_was_compiled_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr(compiled_code, "keep", lambda: kept.append(True))
+    (found,) = system.machine(argparse.Namespace())
+    assert (found.name, kept) == ("TensorFlow", [True])
 
 
 def test_without_a_microphone_it_says_so_and_fails(tmp_path: Path) -> None:

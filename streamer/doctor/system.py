@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from streamer import __version__, configuration
 from streamer.doctor.finding import OK, PROBLEM, WARNING, Finding
 from streamer.errors import TypingError
+from streamer.models import import_tensorflow
 from streamer.processor import instruction_sets
 from streamer.typing_tools import CLIPBOARDS, TYPING, clipboards_for, tools_for
 
@@ -71,6 +72,7 @@ def machine(_options: argparse.Namespace) -> Iterator[Finding]:
     """Import TensorFlow, and tell what it runs on."""
     began_s = time.perf_counter()
     try:
+        import_tensorflow()
         import tensorflow as tf
     except Exception as error:  # An import of native libraries fails in many ways.
         yield Finding(
