@@ -21,8 +21,9 @@ from streamer.doctor import finding as doctor
 from streamer.doctor import sound, system
 from streamer.doctor.models import model_findings
 from streamer.doctor.sound import sound_finding
-from streamer.errors import DeviceError
+from streamer.errors import DeviceError, ModelError
 from streamer.models import compiled_code
+from streamer.models.files import UnverifiableError
 from streamer.models.store import InPackage
 from streamer.sources.devices import Device
 
@@ -209,6 +210,23 @@ def test_a_damaged_model_is_found(
     (found,) = model_findings("starter")
     assert found.status == doctor.PROBLEM
     assert "are damaged" in found.message
+    assert found.remedy is None  # Pulling does not mend it, and the message says what does.
+
+
+def test_a_model_that_cannot_be_verified_is_tried_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise ModelError("Read.")
+
+    def cannot(_: object) -> int:
+        raise UnverifiableError("Nothing is known of it.")
+
+    monkeypatch.setattr(InPackage, "verify", cannot)
+    monkeypatch.setattr("streamer.models.load", fail)
+    note, read = model_findings("starter")
+    assert (note.status, note.message) == (doctor.WARNING, "Nothing is known of it.")
+    assert (read.status, read.message) == (doctor.PROBLEM, "Read.")
 
 
 def test_a_length_of_listening_that_is_none_is_refused(

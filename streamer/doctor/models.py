@@ -15,6 +15,7 @@ from streamer.errors import ModelError, StreamerError
 from streamer.models import store
 from streamer.models.archive import pulled_names
 from streamer.models.catalogue import CATALOGUE, STARTER
+from streamer.models.files import UnverifiableError
 from streamer.pipeline import Pipeline
 
 KEEPS_UP = 0.8  # of the time that there is
@@ -51,15 +52,15 @@ def model_findings(name: str) -> Iterator[Finding]:
     from streamer import models
     from streamer.cli import sample_path
 
+    checked = ""
     if (origin := store.origin_of(name)) is not None:
         try:
-            n_files = origin.verify()
-        except StreamerError as error:
-            yield Finding(f"model {name}", PROBLEM, str(error), f"streamer models pull {name}")
+            checked = f"files intact ({origin.verify()}), "
+        except UnverifiableError as error:
+            yield Finding(f"model {name}", WARNING, str(error))
+        except StreamerError as error:  # It says what to remove before the model is pulled again.
+            yield Finding(f"model {name}", PROBLEM, str(error))
             return
-        checked = f"files intact ({n_files}), "
-    else:
-        checked = ""
     try:
         began_s = time.perf_counter()
         model = models.load(name)

@@ -23,7 +23,7 @@ import platformdirs
 
 from streamer.errors import ModelError
 from streamer.models.catalogue import WAV2VEC2_960H, Entry, entry_for
-from streamer.models.files import checksum_of
+from streamer.models.files import UnverifiableError, checksum_of
 from streamer.models.unpacking import unpack
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ class Archive:
         """Compare every file with what was installed; returns how many there are.
 
         Raises:
-            ModelError: It is not here, nothing is known of it, or it has been changed.
+            UnverifiableError: Nothing is known of it.
+            ModelError: It is not here, or has been changed.
         """
         folder = self.path()
         if folder is None:
@@ -123,7 +124,7 @@ class Archive:
             record = json.loads((folder / RECORD).read_text("utf-8"))
             recorded: dict[str, str] = dict(record["files"])
         except (OSError, ValueError, LookupError, TypeError) as error:
-            raise ModelError(
+            raise UnverifiableError(
                 f"{self.name} in {folder} cannot be verified: it was not installed by `streamer "
                 f"models pull`, or {RECORD} in it is damaged."
             ) from error

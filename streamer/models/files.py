@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 
+class UnverifiableError(ModelError):
+    """Nothing is known of a model's files that they could be compared with."""
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds, or None where there is no file.
 

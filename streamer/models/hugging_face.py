@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from streamer.errors import ModelError
-from streamer.models.files import checksum_of
+from streamer.models.files import UnverifiableError, checksum_of
 
 if TYPE_CHECKING:
     from streamer.models.download import Progress
@@ -94,7 +94,8 @@ class Repository:
         The cache names each file by it: its SHA-256, or for small files that of Git.
 
         Raises:
-            ModelError: It is not here, is damaged, or has no checksums.
+            UnverifiableError: It has no checksums.
+            ModelError: It is not here, or is damaged.
         """
         folder = self.path()
         if folder is None:
@@ -144,7 +145,7 @@ def _is_intact(path: Path) -> bool:
     elif len(expected) == 40:  # As Git computes it: with a header.
         checksum = hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
     else:
-        raise ModelError(
+        raise UnverifiableError(
             f"{path} cannot be verified: where links are not possible, the cache of Hugging Face "
             "keeps no checksums."
         )

@@ -54,6 +54,7 @@ class Origin(Protocol):
         """Compare its files with their checksums; returns how many there are.
 
         Raises:
+            UnverifiableError: Nothing is known of them.
             ModelError: It is not here, or has been changed.
         """
         ...
