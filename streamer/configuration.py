@@ -195,11 +195,10 @@ def _converted(action: argparse.Action, value: Any, where: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise refusal("one text or number")
     text = str(value)
-    if text.startswith("~"):  # No shell has seen it.
-        try:
-            text = str(Path(text).expanduser())
-        except RuntimeError:
-            raise refusal("a path in the folder of a user that there is") from None
+    if text.startswith("~"):  # No shell has seen it. It may be a command, and not only a path.
+        text = os.path.expanduser(text)
+        if text.startswith("~"):
+            raise refusal("a path in the folder of a user that there is")
     try:
         converted = action.type(text) if callable(action.type) else text
     except argparse.ArgumentTypeError as error:

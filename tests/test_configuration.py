@@ -88,6 +88,7 @@ def test_values_become_what_the_command_line_would_make_of_them(
 ) -> None:
     config.write_text(
         'end-silence = 1\n[transcribe]\nrealtime = true\nsave = "~/talk.srt"\nrate = 8000\n'
+        '[dictate]\nexec = "~/bin/post https://host/text"\n'
     )
     monkeypatch.setenv("STREAMER_PARTIALS", "off")
     monkeypatch.setenv("STREAMER_MODEL", "")
@@ -95,6 +96,7 @@ def test_values_become_what_the_command_line_would_make_of_them(
     assert found["end_silence"] == 1.0
     assert found["realtime"] is True
     assert found["save"] == Path.home() / "talk.srt"
+    assert in_force("dictate")["exec"] == f"{Path.home()}/bin/post https://host/text"
     assert found["rate"] == 8000
     assert found["model"] == "auto"
     assert found["partials"] is False
