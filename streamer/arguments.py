@@ -6,9 +6,10 @@ import argparse
 import functools
 import math
 import os
+import shlex
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,7 +29,13 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong; how a command is used, its help says."""
+    """Says in one line what is wrong; how a command is used, its help says.
+
+    Attributes:
+        commands: Those of the program, where this one is the command that may be left out.
+    """
+
+    commands: Collection[str] = ()
 
     def error(self, message: str) -> NoReturn:  # noqa: D102
         self.exit(2, f"{self.prog}: error: {message} (`{self.prog} --help` explains it)\n")
@@ -38,6 +45,11 @@ class Parser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """As argparse, but what is unknown is refused, by the command that does not know it."""
         found, unknown = super().parse_known_args(args, namespace)
+        if command := next((word for word in unknown if word in self.commands), None):
+            others = list(args or ())
+            others.remove(command)
+            meant = shlex.join([command, *others])
+            self.error(f"{command!r} is a command, and options come behind it: streamer {meant}")
         if unknown:
             name, _, _ = unknown[0].partition("=")
             if not name.startswith("-"):
@@ -218,6 +230,7 @@ def parser() -> argparse.ArgumentParser:
         shows_partials=True,
         check=functools.partial(_check_bench, bench),
     )
+    captions.commands = commands.choices
     return top
 
 

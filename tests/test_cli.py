@@ -203,6 +203,8 @@ def test_what_is_no_command_is_refused_with_what_was_meant(
         (["--sve=a.txt"], "did you mean '--save'?"),
         (["models", "pull", "--jit", "x"], "models pull: error: there is no option '--jit' ("),
         (["captions", "talk.wav"], "'talk.wav' is not expected here"),
+        (["-v", "doctor"], "'doctor' is a command, and options come behind it: streamer doctor -v"),
+        (["--model", "a b", "config", "--path"], "behind it: streamer config --model 'a b' --path"),
     ],
 )
 def test_an_option_or_a_value_that_there_is_not_is_refused_in_one_line(
