@@ -22,7 +22,7 @@ from streamer.errors import AudioError
 from streamer.sources.file import File
 from streamer.sources.pipe import ENCODINGS, Pipe
 from streamer.typing_tools import NAMES as TARGETS
-from streamer.writers import FORMATS, SUFFIXES, format_of
+from streamer.writers import FORMATS, SUFFIXES, format_of, is_to_be_kept
 
 NO_GOAL = {"to": "auto", "file": None, "exec": None}  # of `dictate`, by option
 SHELLS = ("bash", "zsh", "tcsh")
@@ -573,8 +573,9 @@ def _check_save(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         parser.error(f"argument --save: expected a file in a folder that exists, found '{save}'")
     if save.is_dir():
         parser.error(f"argument --save: expected a file, found a folder: '{save}'")
-    if not os.access(save if save.exists() else folder, os.W_OK):
-        parser.error(f"argument --save: expected a file that may be written, found '{save}'")
+    place = save if save.exists() and not is_to_be_kept(save) else folder
+    if not os.access(place, os.W_OK):
+        parser.error(f"argument --save: expected a place that may be written to, found '{place}'")
     if _is_stdout(save):
         parser.error(
             f"argument --save: stdout goes to '{save}' already; name another file, or leave one out"

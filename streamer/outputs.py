@@ -15,7 +15,7 @@ from typing import Protocol, TextIO
 from streamer.arguments import style_of, target_of
 from streamer.captions import CaptionWriter, large_letters, notice
 from streamer.events import Event
-from streamer.writers import Writer, format_of, readable, writer_for
+from streamer.writers import Writer, format_of, is_to_be_kept, readable, writer_for
 
 
 class Outputs:
@@ -149,8 +149,8 @@ def say(message: str) -> None:
 
 
 def _keep(path: Path) -> None:
-    """Give a file that would be overwritten another name: it holds what was said another time."""
-    if path.is_file() and path.stat().st_size:
+    """Give a file that is to be kept another name."""
+    if is_to_be_kept(path):
         names = (path.with_name(f"{path.name}.~{number}~") for number in itertools.count(1))
         kept = next(name for name in names if not name.exists())
         path.rename(kept)

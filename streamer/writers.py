@@ -148,6 +148,11 @@ def readable(writer: Writer, style: TextStyle | None) -> Writer:
     return writer if style is None else ReadableWriter(writer, style)
 
 
+def is_to_be_kept(path: Path) -> bool:
+    """Whether a file holds what was said another time, and must not be overwritten."""
+    return path.is_file() and path.stat().st_size > 0
+
+
 def format_of(path: Path) -> str:
     """The format that a file's ending asks for.
 

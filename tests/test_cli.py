@@ -407,24 +407,24 @@ def test_a_folder_is_refused_as_a_file_before_anything_is_said(
     assert "argument --save: expected a file, found a folder: '" in said
 
 
-@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("there", [None, "", "from before"])
 def test_a_file_that_may_not_be_written_is_refused_before_anything_is_said(
-    exists: bool,
+    there: str | None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     saved = tmp_path / "a.srt"
-    if exists:
-        saved.touch()
+    if there is not None:
+        saved.write_text(there)
+    # A new file is made where there is none, and where there is one that is to be kept.
+    forbidden = saved if there == "" else tmp_path
     # Root may write whatever it is not allowed to.
-    forbidden = saved if exists else tmp_path
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != forbidden)
     with pytest.raises(SystemExit, match="2"):
         main(["captions", "--save", str(saved)])
-    assert (
-        "argument --save: expected a file that may be written, found '" in capsys.readouterr().err
-    )
+    said = f"argument --save: expected a place that may be written to, found '{forbidden}'"
+    assert said in capsys.readouterr().err
 
 
 def test_the_file_that_stdout_goes_to_is_not_saved_to(folder: Path, tmp_path: Path) -> None:
