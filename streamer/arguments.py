@@ -540,8 +540,6 @@ def _check_dictate(parser: argparse.ArgumentParser, options: argparse.Namespace)
     _choose_goal(parser, options)
     if options.exec is not None and not options.exec.strip():
         parser.error("argument --exec: expected a command, found none")
-    if options.live and (options.exec is not None or options.to == "stdout"):
-        parser.error("--live needs somewhere that words can be taken back: not --exec, not stdout")
 
 
 def _origins(options: argparse.Namespace) -> dict[str, str]:
@@ -608,7 +606,7 @@ def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespa
             parser.error(f"several recordings would be written to {twice}; rename one of them")
     if options.paths.count("-") > 1:
         parser.error("standard input (-) can be read once only")
-    # In the configuration they stand for whenever they are of use.
+    # What the configuration says stands for whenever it is of use.
     origins = _origins(options)
     names = [n for n in ("channels", "encoding", "rate") if origins.get(n, DEFAULT) == DEFAULT]
     raw = [f"--{name}" for name in names if getattr(options, name) is not None]
@@ -616,7 +614,7 @@ def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespa
         parser.error(f"{', '.join(raw)} describes raw PCM on standard input: give - as a PATH")
     if options.realtime:
         options.shows_partials = sys.stdout.isatty() and options.output_dir is None
-        if "-" in options.paths:
+        if "-" in options.paths and origins.get("realtime", DEFAULT) == DEFAULT:
             parser.error("--realtime is for recordings; a pipe has its own speed")
     try:
         for path in options.paths:

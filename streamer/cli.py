@@ -185,6 +185,8 @@ def _dictate(options: argparse.Namespace) -> int:
             say("Paused. `streamer dictate --control start` begins, Ctrl-C ends.")
         else:
             say(f"Listening: what you say is {goal.description}. Ctrl-C ends.")
+            if options.live and mode is Mode.FINAL:
+                say("Nothing can be taken back there: --live waits for the end of each utterance.")
             say("The model is loading; what you say meanwhile is kept.")
         _hint_at_other_models(options)
         events = dictate_command.told(transcriber)
@@ -325,7 +327,7 @@ class _Warnings(logging.Handler):
 
 def _events(source: File | Pipe, options: argparse.Namespace) -> Iterator[Event]:
     """The events of one recording or pipe, at the speed of speech or as fast as they come."""
-    if options.realtime:
+    if isinstance(source, File) and options.realtime:
         with Transcriber(
             source, model=options.load(), settings=settings_of(options)
         ) as transcriber:

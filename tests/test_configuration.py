@@ -1,6 +1,7 @@
 """One file and some variables say once what would be said with every call."""
 
 import argparse
+import io
 import os
 import subprocess
 import sys
@@ -208,6 +209,25 @@ def test_raw_sound_may_be_described_for_whenever_it_comes(
     with pytest.raises(SystemExit, match="2"):
         main(["transcribe", "--channels", "2", str(tmp_path / "none.wav")])
     assert "--channels describes raw PCM" in capsys.readouterr().err
+
+
+def test_the_speed_of_speech_may_be_configured_though_a_pipe_has_its_own(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text("[transcribe]\nrealtime = true\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    monkeypatch.setattr("streamer.models.load", None)
+    assert main(["transcribe", "-"]) == 1
+    assert "the pipe is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("goal", [["--to", "stdout"], ["--exec", "cat"]])
+def test_live_may_be_configured_though_some_goals_take_nothing_back(
+    goal: list[str], config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text("[dictate]\nlive = true\n")
+    monkeypatch.setitem(COMMANDS, "dictate", lambda _: 0)
+    assert main(["dictate", "--sample", *goal]) == 0
 
 
 def test_help_needs_no_configuration(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
