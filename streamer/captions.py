@@ -160,7 +160,7 @@ class CaptionWriter:
             enlarge: Makes large letters of a text, so many columns wide; lines end in a line break.
         """
         self._terminal = terminal
-        self._size = size or (lambda: _size_of(terminal))
+        self._size = size or (lambda: size_of(terminal))
         self._region = LiveRegion(terminal, self._size)
         self._enlarge = enlarge
         self._has_colour = "NO_COLOR" not in os.environ
@@ -356,7 +356,8 @@ def _can_write(text: str, terminal: TextIO) -> bool:
     return True
 
 
-def _size_of(terminal: TextIO) -> tuple[int, int]:
+def size_of(terminal: TextIO) -> tuple[int, int]:
+    """Columns and lines of a terminal, or the usual ones if it does not tell them."""
     try:
         columns, lines = os.get_terminal_size(terminal.fileno())
     except (OSError, ValueError):

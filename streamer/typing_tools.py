@@ -22,8 +22,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from wcwidth import wcswidth
+from wcwidth import wcwidth
 
+from streamer.captions import CLEAR_BELOW, size_of
 from streamer.errors import TypingError
 from streamer.spare_keys import SpareKeys
 
@@ -328,12 +329,12 @@ class TextFile:
 
 
 class Stream:
-    """Writes to a terminal; or lines to a pipe, where nothing can be taken back."""
+    """Writes to a terminal; or lines to what cannot be rewritten, a pipe for example."""
 
     def __init__(self, out: TextIO) -> None:
         """Write to `out`."""
         self.description = "written to stdout"
-        self.can_delete = out.isatty()
+        self.can_delete = out.isatty() and os.environ.get("TERM", "") != "dumb"
         self._out = out
         self._line = ""
         self._lock = threading.RLock()  # Notes come from other threads.
@@ -348,12 +349,20 @@ class Stream:
             self._out.flush()
 
     def delete(self, n_characters: int) -> None:
-        """Step back and blank; not beyond the beginning of the line."""
+        """Step back, over rows too, and clear what is behind; not beyond the line's beginning."""
         with self._lock:
-            n_kept = max(0, len(self._line) - n_characters)
-            columns = max(0, wcswidth(self._line[n_kept:]))
+            n_kept = len(self._line) - n_characters
+            if n_kept < 0:
+                self.finish()  # What comes now is not to be glued to it.
+                raise KeptError("What stands in lines that were ended cannot be taken back.")
+            n_columns, _ = size_of(self._out)
+            last_row, _ = _end_of(self._line, n_columns)
             self._line = self._line[:n_kept]
-            self._out.write("\b" * columns + " " * columns + "\b" * columns)
+            row, column = _end_of(self._line, n_columns)
+            if column >= n_columns:  # No sequence leads behind the last column.
+                row, column = row + 1, 0
+            up = f"\x1b[{last_row - row}A" if last_row > row else ""
+            self._out.write(f"{up}\x1b[{column + 1}G{CLEAR_BELOW}")
             self._out.flush()
 
     def enter(self) -> None:
@@ -375,6 +384,17 @@ class Stream:
         with self._lock:
             if self._line:
                 self.enter()
+
+
+def _end_of(text: str, n_columns: int) -> tuple[int, int]:
+    """Row and column behind a text that begins in the first one, as a terminal wraps it."""
+    row = column = 0
+    for character in text:
+        width = max(0, wcwidth(character))
+        if column + width > n_columns:
+            row, column = row + 1, 0
+        column += width
+    return row, column
 
 
 class Command:

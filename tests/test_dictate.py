@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pyte
 import pytest
 from desktop import X11, Desktop, Wayland, needs
 
@@ -350,6 +351,63 @@ def test_a_note_does_not_get_into_the_line_that_is_being_written() -> None:
     goal.finish()
     lines = ["The weather is", "streamer: Listening.", "streamer: Paused.", " lovely", ""]
     assert out.getvalue().split("\n") == lines
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> pyte.Screen:
+    """A terminal of few columns that stdout leads to."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(typing_tools, "size_of", lambda _: (20, 8))
+    screen = pyte.Screen(20, 8)
+    screen.set_mode(pyte.modes.LNM)
+    return screen
+
+
+def on(screen: pyte.Screen) -> Stream:
+    out = io.StringIO()
+    out.isatty = lambda: True  # type: ignore[method-assign]
+    out.write = pyte.Stream(screen).feed  # type: ignore[assignment]
+    return Stream(out)
+
+
+def shown_on(screen: pyte.Screen) -> list[str]:
+    return [line.rstrip() for line in screen.display if line.strip()]
+
+
+@pytest.mark.parametrize("letter", ["x", "字"])
+@pytest.mark.parametrize("n_before", [0, 9, 10, 19, 20, 21, 39, 40])
+@pytest.mark.parametrize("n_deleted", [1, 20, 30])
+def test_on_a_terminal_what_is_taken_back_leaves_nothing_in_any_row(
+    letter: str, n_before: int, n_deleted: int, screen: pyte.Screen
+) -> None:
+    kept = letter * n_before
+    goal = on(screen)
+    goal.insert(kept)
+    goal.insert(letter * n_deleted)
+    goal.delete(n_deleted)
+    goal.insert("new")
+    as_typed = pyte.Screen(20, 8)
+    pyte.Stream(as_typed).feed(kept + "new")
+    assert screen.display == as_typed.display
+
+
+def test_on_a_terminal_lines_that_were_ended_stay(
+    screen: pyte.Screen, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [final(0, "hello new line world"), final(1, "scratch that"), final(2, "good morning")]
+    dictation = Dictation(TextStyle(sentence_ends=False), allow_newlines=True)
+    assert write(said, dictation, on(screen))
+    assert shown_on(screen) == ["Hello", "World", "Good morning"]
+    assert "cannot be taken back" in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_rewritten_a_terminal_gets_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = io.StringIO()
+    out.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setenv("TERM", "dumb")
+    assert not Stream(out).can_delete
 
 
 def test_a_window_system_that_is_gone_is_told(environment: pytest.MonkeyPatch) -> None:
