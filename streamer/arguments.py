@@ -601,7 +601,7 @@ def _check_transcribe(parser: argparse.ArgumentParser, options: argparse.Namespa
                 "with --output-dir FOLDER"
             )
     if options.output_dir is not None:
-        targets = [target_of(options.output_dir, path, options) for path in options.paths]
+        targets = [transcript_path(options.output_dir, path, options) for path in options.paths]
         if twice := next((target for target in targets if targets.count(target) > 1), None):
             parser.error(f"several recordings would be written to {twice}; rename one of them")
     if options.paths.count("-") > 1:
@@ -726,7 +726,7 @@ def source_of(path: str, options: argparse.Namespace) -> File | Pipe:
     return File(path, realtime=options.realtime)
 
 
-def target_of(folder: Path, path: str, options: argparse.Namespace) -> Path:
+def transcript_path(folder: Path, path: str, options: argparse.Namespace) -> Path:
     """The file in `folder` that the transcript of the recording `path` goes to."""
     suffix = next(suffix for suffix, form in SUFFIXES.items() if form == options.format)
     return folder / (("stdin" if path == "-" else Path(path).stem) + suffix)

@@ -168,7 +168,7 @@ def _dictate(options: argparse.Namespace) -> int:
     if options.control is not None:
         print(control.send(options.control))
         return 0
-    goal = dictate_command.target_of(options)
+    goal = dictate_command.goal_of(options)
     mode = dictate_command.mode_of(options, goal)
     options.shows_partials = mode is not Mode.FINAL
     dictation = dictate_command.dictation_of(options, mode)

@@ -39,7 +39,7 @@ SWITCHES = {"true": True, "yes": True, "on": True, "1": True} | {
     "0": False,
 }
 DEFAULT = "default"
-ORDERS = {"control"}  # options with a value that are for one call
+FOR_ONE_CALL = {"control"}  # though these options have a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def _options_of(command: argparse.ArgumentParser) -> Iterator[tuple[str, argpars
         is_for_one_call = action.nargs == 0 and not isinstance(
             action, argparse.BooleanOptionalAction
         )
-        if name is not None and name not in ORDERS and not is_for_one_call:
+        if name is not None and name not in FOR_ONE_CALL and not is_for_one_call:
             yield name, action
 
 

@@ -26,7 +26,7 @@ from streamer.typing_tools import Command, KeptError, Stream, Target, TextFile, 
 TICK_S = 0.2
 
 
-def target_of(options: argparse.Namespace) -> Target:
+def goal_of(options: argparse.Namespace) -> Target:
     """Where the text goes.
 
     Raises:

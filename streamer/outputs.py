@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from streamer.arguments import style_of, target_of
+from streamer.arguments import style_of, transcript_path
 from streamer.captions import CaptionWriter, large_letters, notice
 from streamer.events import Event
 from streamer.writers import Writer, format_of, is_to_be_kept, readable, writer_for
@@ -102,7 +102,7 @@ class Outputs:
         options = self._options
         folder: Path | None = getattr(options, "output_dir", None)
         if folder is not None and path is not None:
-            target = target_of(folder, path, options)
+            target = transcript_path(folder, path, options)
             _keep(target)
             file = self._create(target, self._files)
             return writer_for(options.format, file, source, self._style)

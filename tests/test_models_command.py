@@ -484,7 +484,7 @@ def test_a_model_that_is_damaged_is_listed_and_pulled_again(
     assert f"  {url}" in table
     assert "    damaged; pull it again" in table
     assert "a/b" not in table
-    found = next(model_doctor.models(argparse.Namespace(model="auto")))
+    found = next(model_doctor.installed_models(argparse.Namespace(model="auto")))
     assert (found.name, found.status) == (f"model {url}", "problem")
     assert main(["models", "pull", url]) == 0
     assert main(["models", "verify", url]) == 0

@@ -24,7 +24,7 @@ CHECKS: tuple[Callable[[argparse.Namespace], Iterator[Finding]], ...] = (
     system.disk,
     sound.microphone,
     system.typing,
-    models.models,
+    models.installed_models,
 )
 
 

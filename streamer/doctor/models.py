@@ -21,7 +21,7 @@ from streamer.pipeline import Pipeline
 KEEPS_UP = 0.8  # of the time that there is
 
 
-def models(options: argparse.Namespace) -> Iterator[Finding]:
+def installed_models(options: argparse.Namespace) -> Iterator[Finding]:
     """Find the models of this machine, and look at each."""
     if options.model != "auto":
         yield from model_findings(options.model)
