@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -513,6 +514,21 @@ def test_without_a_place_for_the_socket_dictation_goes_on(
         assert "through which `--control` works, found none: " in capsys.readouterr().err
     assert main(["dictate", "--control", "status"]) == 1
     assert "through which `--control` works, found none: " in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="there are no such owners")
+def test_a_folder_that_another_user_has_made_is_no_place_for_the_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if os.getuid() != 0 or Path("/run/user/0").exists():
+        pytest.skip("only root can give a folder away, and here it has one that is better")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "runtime-0").mkdir()
+    os.chown(tmp_path / "runtime-0", 65534, 65534)
+    assert main(["dictate", "--control", "status"]) == 1
+    assert "is owned by uid 65534" in capsys.readouterr().err
 
 
 class Dictating:
