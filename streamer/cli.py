@@ -26,12 +26,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tqdm import tqdm
 
 from streamer import configuration
-from streamer.arguments import parser, settings_of, source_of
+from streamer.arguments import parser
 from streamer.config import SAMPLE_RATE
 from streamer.dictation import Mode
 from streamer.errors import AudioError, ConfigurationError, StreamerError
 from streamer.events import Closed, Event, Statistics
 from streamer.interruption import INTERRUPTED, Interruption, ends_at_once
+from streamer.options import settings_of, source_of
 from streamer.outputs import Outputs, say
 from streamer.pipeline import Pipeline
 from streamer.sources import Source

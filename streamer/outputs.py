@@ -12,9 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from streamer.arguments import style_of, transcript_path
 from streamer.captions import CaptionWriter, large_letters, notice
 from streamer.events import Event
+from streamer.options import style_of, transcript_path
 from streamer.writers import Writer, format_of, is_to_be_kept, readable, writer_for
 
 

@@ -35,11 +35,12 @@ from streamer import (
     cli,
     models,
 )
-from streamer.arguments import parser, style_of
+from streamer.arguments import parser
 from streamer.audio import Samples
 from streamer.cli import _progress, main
 from streamer.config import TextStyle
 from streamer.models.compiled import CompiledModel
+from streamer.options import style_of
 from streamer.outputs import Outputs
 from streamer.sources.file import File
 
