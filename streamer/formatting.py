@@ -17,10 +17,11 @@ from dataclasses import replace
 from typing import overload
 
 from streamer.casing import capitalised, cased, lowered
+from streamer.clock_times import half_of_day
 from streamer.config import TextStyle
 from streamer.events import AudioDropped, DeviceLost, Event, Final, Partial, Word
 from streamer.number_words import NUMBER_WORDS, ZEROS
-from streamer.numbers import half_of_day, write_number
+from streamer.numbers import write_number
 from streamer.phrases import Match, Phrase, Written, decided
 from streamer.second_pass import ENDS, MARKS, ends_sentence, marks_of, with_marks, without_marks
 

@@ -1,4 +1,4 @@
-"""The values of English number words: cardinals, ordinals, single digits."""
+"""The values of English number words, and what is counted with them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ ORDINALS = {
 DECADES = {word[:-1] + "ies": value for word, value in TENS.items()}
 NUMBER_WORDS = {*DIGITS, *TEENS, *TENS, *SCALES, *ORDINALS, "hundred"}
 ZEROS = {"o", "oh"}
+# "Fifteen twenty minutes" is no year, and neither is a "fifteen twenty minute walk".
+MEASURES = set(
+    "seconds minutes hours days weeks months years times people men women miles feet inches yards "
+    "meters metres kilometers kilometres degrees pounds dollars euros cents percent "
+    "minute hour day week month year mile foot inch yard meter metre kilometer kilometre degree "
+    "pound dollar euro cent".split()
+)
 
 
 @dataclass(frozen=True, slots=True)

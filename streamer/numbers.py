@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from streamer.clock_times import time_of_day
 from streamer.number_words import (
     DECADES,
     DIGITS,
+    MEASURES,
     NUMBER_WORDS,
     SCALES,
     TEENS,
@@ -26,16 +28,8 @@ from streamer.number_words import (
 from streamer.phrases import Phrase, Written
 
 CURRENCIES = {"dollar": "$", "dollars": "$", "euro": "€", "euros": "€"}
-# After these "ten sixty six" is a year, and "seven thirty" a time.
+# After these "ten sixty six" is a year.
 BEFORE_YEAR = {"in", "since", "year"}
-BEFORE_TIME = {"at", "until", "till"}
-# "Fifteen twenty minutes" is no year, and neither is a "fifteen twenty minute walk".
-MEASURES = set(
-    "seconds minutes hours days weeks months years times people men women miles feet inches yards "
-    "meters metres kilometers kilometres degrees pounds dollars euros cents percent "
-    "minute hour day week month year mile foot inch yard meter metre kilometer kilometre degree "
-    "pound dollar euro cent".split()
-)
 # "Thirty second" is an ordinal after these; elsewhere it may be a measure.
 BEFORE_SECOND = set(
     "the january february march april may june july august september october november "
@@ -58,7 +52,7 @@ def write_number(phrase: Phrase, at: int, style: str) -> tuple[Written, ...] | N
     """
     if style == "words" or not _may_begin(phrase, at):
         return None
-    for rule in (_clock, _money, _percent, _decimal, _year, _digit_run, _ordinal):
+    for rule in (time_of_day, _money, _percent, _decimal, _year, _digit_run, _ordinal):
         if written := rule(phrase, at):
             return written
     number = cardinal(phrase, at)
@@ -114,82 +108,6 @@ def _amount(
 def _grouped(value: int) -> str:
     """Digits, in threes from 10,000 on: 1984 may be a year."""
     return f"{value:,}" if value >= 10_000 else str(value)
-
-
-def _clock(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
-    """Half past seven, a quarter to eight, seven thirty p m, at seven thirty."""
-    start = at + 1 if phrase[at] == "a" else at
-    if phrase[start] in ("half", "quarter"):
-        relation = (phrase[start], phrase[start + 1])
-        minutes = {("half", "past"): 30, ("quarter", "past"): 15, ("quarter", "to"): -15}
-        hour = _hour(phrase, start + 2) if relation in minutes else None
-        if hour is None:
-            return None
-        total = hour * 60 + minutes[relation]
-        text = f"{(total // 60 - 1) % 12 + 1}:{total % 60:02}"
-        return _with_half_of_day(phrase, at, Written(text, start + 3 - at)) or (
-            Written(text, start + 3 - at),
-        )
-    hour = _hour(phrase, at)
-    if hour is None:
-        return None
-    minute = _minute(phrase, at + 1)
-    if minute is None:
-        return _with_half_of_day(phrase, at, Written(str(hour)))
-    time = Written(f"{hour}:{minute.value:02}", 1 + minute.n_words)
-    if written := _with_half_of_day(phrase, at, time):
-        return written
-    after = phrase[at + time.n_words]
-    if phrase[at - 1] in BEFORE_TIME and after not in NUMBER_WORDS | MEASURES:
-        return (time,)
-    return None
-
-
-def _hour(phrase: Phrase, at: int) -> int | None:
-    value = DIGITS.get(phrase[at], TEENS.get(phrase[at], 0))
-    return value if 1 <= value <= 12 else None
-
-
-def _minute(phrase: Phrase, at: int) -> Number | None:
-    """Minutes as they follow an hour: two digits, the first perhaps said as "o"."""
-    if phrase[at] in ZEROS:
-        unit = DIGITS.get(phrase[at + 1], 0)
-        return Number(unit, 2) if unit else None
-    number = below_hundred(phrase, at)
-    return number if number and 10 <= number.value < 60 else None
-
-
-def _with_half_of_day(phrase: Phrase, at: int, time: Written) -> tuple[Written, ...] | None:
-    stop = at + time.n_words
-    if phrase[stop] == "am" and phrase[at - 1] in BEFORE_TIME:  # Else somebody is.
-        return time, Written("a.m.")
-    half = _half_said(phrase, stop)
-    return (time, half) if half else None
-
-
-def half_of_day(phrase: Phrase, at: int) -> Written | None:
-    """What stands for "P M" or "PM" behind an hour, in any style."""
-    half = _half_said(phrase, at)
-    if half and any(_ends_time(phrase, start, at) for start in range(at - 3, at)):
-        return half
-    return None
-
-
-def _half_said(phrase: Phrase, at: int) -> Written | None:
-    """The same, whatever stands before it."""
-    if phrase[at] == "pm":
-        return Written("p.m.")
-    if phrase[at] in ("a", "p") and phrase[at + 1] == "m":
-        return Written(f"{phrase[at]}.m.", 2)
-    return None
-
-
-def _ends_time(phrase: Phrase, start: int, stop: int) -> bool:
-    """Whether an hour, perhaps with minutes, is all that stands in [start, stop)."""
-    if _hour(phrase, start) is None:
-        return False
-    minute = _minute(phrase, start + 1)
-    return stop - start == (1 + minute.n_words if minute else 1)
 
 
 def _money(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
