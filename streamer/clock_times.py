@@ -4,33 +4,32 @@ from __future__ import annotations
 
 from streamer.number_words import (
     DIGITS,
-    MEASURES,
-    NUMBER_WORDS,
+    ORDINALS,
     TEENS,
     ZEROS,
     Number,
     below_hundred,
+    is_counted,
 )
 from streamer.phrases import Phrase, Written
 
 # After these "seven thirty" is a time.
 BEFORE_TIME = {"at", "until", "till"}
+# After these a quarter is one of a year: "the third quarter to ten stores".
+BEFORE_SHARE = {*ORDINALS, "last", "this", "next", "each", "every", "per"}
+# Before these "five" is no hour: "a quarter to five of them", "to five point two percent".
+AFTER_COUNT = {"of", "per", "point"}
 
 
 def time_of_day(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     """Half past seven, a quarter to eight, seven thirty p m, at seven thirty."""
     start = at + 1 if phrase[at] == "a" else at
     if phrase[start] in ("half", "quarter"):
-        relation = (phrase[start], phrase[start + 1])
-        minutes = {("half", "past"): 30, ("quarter", "past"): 15, ("quarter", "to"): -15}
-        hour = _hour(phrase, start + 2) if relation in minutes else None
-        if hour is None:
+        relative = _relative(phrase, start)
+        if relative is None:
             return None
-        total = hour * 60 + minutes[relation]
-        text = f"{(total // 60 - 1) % 12 + 1}:{total % 60:02}"
-        return _with_half_of_day(phrase, at, Written(text, start + 3 - at)) or (
-            Written(text, start + 3 - at),
-        )
+        time = Written(relative, start + 3 - at)
+        return _with_half_of_day(phrase, at, time) or (time,)
     hour = _hour(phrase, at)
     if hour is None:
         return None
@@ -40,10 +39,26 @@ def time_of_day(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     time = Written(f"{hour}:{minute.value:02}", 1 + minute.n_words)
     if written := _with_half_of_day(phrase, at, time):
         return written
-    after = phrase[at + time.n_words]
-    if phrase[at - 1] in BEFORE_TIME and after not in NUMBER_WORDS | MEASURES:
+    if phrase[at - 1] in BEFORE_TIME and not is_counted(phrase, at + time.n_words):
         return (time,)
     return None
+
+
+def _relative(phrase: Phrase, at: int) -> str | None:
+    """The time that "half past" or "quarter to" and an hour say here."""
+    relation = (phrase[at], phrase[at + 1])
+    minutes = {("half", "past"): 30, ("quarter", "past"): 15, ("quarter", "to"): -15}
+    hour = _hour(phrase, at + 2) if relation in minutes else None
+    if hour is None or (minutes[relation] < 0 and _is_share(phrase, at)):
+        return None
+    total = hour * 60 + minutes[relation]
+    return f"{(total // 60 - 1) % 12 + 1}:{total % 60:02}"
+
+
+def _is_share(phrase: Phrase, at: int) -> bool:
+    """Whether the quarter here is a fourth part, in what reads like "quarter to five"."""
+    is_count = is_counted(phrase, at + 3) or phrase[at + 3] in AFTER_COUNT
+    return is_count or phrase[at - 1] in BEFORE_SHARE
 
 
 def _hour(phrase: Phrase, at: int) -> int | None:

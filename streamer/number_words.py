@@ -88,6 +88,11 @@ def ordinal(phrase: Phrase, at: int) -> Number | None:
     return Number(value + last, n_words + 1) if 0 < last < room else None
 
 
+def is_counted(phrase: Phrase, at: int) -> bool:
+    """Whether what stands here says that the number before it only counts, or goes on."""
+    return phrase[at] in NUMBER_WORDS | MEASURES or phrase.begins(at, ("per", "cent"))
+
+
 def digit(phrase: Phrase, at: int) -> int | None:
     """The single digit that stands here, "o" as well."""
     return 0 if phrase[at] in ZEROS else DIGITS.get(phrase[at])

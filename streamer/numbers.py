@@ -13,7 +13,6 @@ from streamer.clock_times import time_of_day
 from streamer.number_words import (
     DECADES,
     DIGITS,
-    MEASURES,
     NUMBER_WORDS,
     SCALES,
     TEENS,
@@ -23,6 +22,7 @@ from streamer.number_words import (
     below_hundred,
     cardinal,
     digit,
+    is_counted,
     ordinal,
 )
 from streamer.phrases import Phrase, Written
@@ -121,12 +121,13 @@ def _money(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     sign = CURRENCIES[phrase[stop]]
     n_and = 1 if phrase[stop + 1] == "and" else 0
     cents = below_hundred(phrase, stop + 1 + n_and)
-    after = phrase[stop + 1 + n_and + cents.n_words] if cents else ""
-    n_cent = 1 if after in ("cent", "cents") else 0
-    is_short = not n_and and cents and cents.value >= 10 and after not in NUMBER_WORDS | MEASURES
-    if cents and (n_cent or is_short):
-        text = f"{sign}{_grouped(number.value)}.{cents.value:02}"
-        return (Written(text, number.n_words + 1 + n_and + cents.n_words + n_cent),)
+    if cents:
+        n_words = number.n_words + 1 + n_and + cents.n_words
+        n_cent = 1 if phrase[at + n_words] in ("cent", "cents") else 0
+        is_short = not n_and and cents.value >= 10 and not is_counted(phrase, at + n_words)
+        if n_cent or is_short:
+            text = f"{sign}{_grouped(number.value)}.{cents.value:02}"
+            return (Written(text, n_words + n_cent),)
     return _amount(phrase, at, number, sign, n_more=1)
 
 
@@ -190,8 +191,7 @@ def _year(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
         rest = rest if rest and rest.value >= 10 else None
     if rest is None or (century < 13 and phrase[at - 1] not in BEFORE_YEAR):
         return None
-    after = phrase[at + 1 + rest.n_words]
-    if after in NUMBER_WORDS or after in MEASURES:
+    if is_counted(phrase, at + 1 + rest.n_words):
         return None
     return (Written(f"{century}{rest.value:02}", 1 + rest.n_words),)
 
