@@ -36,6 +36,10 @@ BEFORE_SECOND = set(
     "december".split()
 )
 SMALLEST_DIGITS = 10  # In prose smaller numbers are words.
+LINKS = {"and", "or", "to"}
+# Linked to these a number may share what stands behind it: "two to three million", "one and a half
+# to two thousand".
+SHARING = {**DIGITS, **TEENS, **TENS, "hundred": 100, "half": 0}
 
 
 def write_number(phrase: Phrase, at: int, style: str) -> tuple[Written, ...] | None:
@@ -67,8 +71,8 @@ def write_number(phrase: Phrase, at: int, style: str) -> tuple[Written, ...] | N
 
 def _may_begin(phrase: Phrase, at: int) -> bool:
     word = phrase[at]
-    if word == "a":
-        return phrase[at + 1] in {"quarter", "hundred", *SCALES}
+    if word == "a":  # But "half a million".
+        return phrase[at - 1] != "half" and phrase[at + 1] in {"quarter", "hundred", *SCALES}
     return word in NUMBER_WORDS or word in ZEROS or word in ("half", "quarter")
 
 
@@ -85,13 +89,37 @@ def _as_said(phrase: Phrase, at: int, n_words: int) -> tuple[Written, ...]:
 
 
 def _plain(phrase: Phrase, at: int, number: Number, smallest: int) -> tuple[Written, ...]:
-    n_words = number.n_words
-    # "Five and twenty", "four or five hundred": one number in two manners would look odd.
-    is_linked = phrase[at - 1] in ("and", "or", "to") and phrase[at - 2] in DIGITS
-    is_vague = phrase[at] == "a" and n_words == 2
-    if number.value < smallest or is_vague or (is_linked and smallest == SMALLEST_DIGITS):
-        return _as_said(phrase, at, n_words)
+    is_vague = phrase[at] == "a" and number.n_words == 2
+    is_odd = smallest == SMALLEST_DIGITS and _follows_word(phrase, at)
+    if number.value < smallest or is_vague or is_odd or _lends_scale(phrase, at, number):
+        return _as_said(phrase, at, number.n_words)
     return _amount(phrase, at, number)
+
+
+def _linked(phrase: Phrase, at: int) -> int:
+    """Where the last word of the number is that may be linked to the one here; -1: nowhere."""
+    return at - 2 if phrase[at - 1] in LINKS else -1
+
+
+def _follows_word(phrase: Phrase, at: int) -> bool:
+    """Whether it is linked to a digit, a word in prose: "five and twenty", in one manner."""
+    last = _linked(phrase, at)
+    return phrase[last] in DIGITS and phrase[last - 1] not in {*NUMBER_WORDS, "point"}
+
+
+def _lends_scale(phrase: Phrase, at: int, number: Number) -> bool:
+    """Whether the number before means its scale, too: as in "ten to twenty thousand".
+
+    It does not in "ten to one thousand", and a million stays a word anyway.
+    """
+    scale = {"hundred": 100, "thousand": 1000}.get(phrase[at + number.n_words - 1])
+    before = SHARING.get(phrase[_linked(phrase, at)])
+    return scale is not None and before is not None and before < number.value // scale
+
+
+def _is_part(phrase: Phrase, at: int) -> bool:
+    """Whether a sign would change the sum: "point five percent", "two to three dollars"."""
+    return phrase[at - 1] == "point" or phrase[_linked(phrase, at)] in SHARING
 
 
 def _amount(
@@ -113,7 +141,7 @@ def _grouped(value: int) -> str:
 def _money(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     """Five dollars, five dollars and ten cents, five dollars fifty, two million euros."""
     number = cardinal(phrase, at)
-    if number is None:
+    if number is None or _is_part(phrase, at):
         return None
     stop = at + number.n_words
     if phrase[stop] not in CURRENCIES:
@@ -133,7 +161,7 @@ def _money(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
 
 def _percent(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     number = cardinal(phrase, at)
-    if number is None:
+    if number is None or _is_part(phrase, at):
         return None
     n_sign = _n_percent(phrase, at + number.n_words)
     if not n_sign:
@@ -165,6 +193,8 @@ def _decimal(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
         return None
     text = f"{_grouped(number.value)}.{places}"
     n_scale = 1 if phrase[stop] in SCALES else 0
+    if _is_part(phrase, at):
+        return (Written(text, stop - at),)
     sign = CURRENCIES.get(phrase[stop + n_scale], "")
     n_sign = 1 if sign else 0
     if n_scale:
