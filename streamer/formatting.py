@@ -114,7 +114,7 @@ class Formatter:
         begins = self._begins_sentence
         sentences = split_into_sentences(words, self._style)
         for sentence, is_followed in with_what_follows(sentences):
-            phrase = Phrase([word.word for word in sentence], is_complete or is_followed)
+            phrase = phrase_of(sentence, is_complete or is_followed)
             block = self._written(phrase, sentence, begins)
             if begins and block:
                 block[0] = replace(block[0], word=capitalised(block[0].word))
@@ -152,6 +152,15 @@ class Formatter:
                 block.append(_merged(span, with_marks(written.text, marks_of(span[-1].written))))
                 at += written.n_words
         return block
+
+
+def phrase_of(words: Sequence[Word], is_complete: bool) -> Phrase:
+    """The words as the rules read them, with the marks that are no part of "p. m." and the like."""
+    marks = [
+        "" if _are_spelled(words[at : at + 2]) else marks_of(word.written)
+        for at, word in enumerate(words)
+    ]
+    return Phrase([word.word for word in words], is_complete, marks)
 
 
 def write(phrase: Phrase, at: int, style: TextStyle) -> Match[Written]:
@@ -227,7 +236,7 @@ def can_end(words: Sequence[Word], style: TextStyle) -> bool:
         return False
     if not style.is_english:
         return True
-    phrase = Phrase([word.word for word in words], is_complete=True)
+    phrase = phrase_of(words, is_complete=True)
     is_fragment = len(words) <= N_FRAGMENT_WORDS and phrase[0] in LINKING
     if is_fragment and not _is_question(phrase):
         return False

@@ -23,6 +23,7 @@ TENS = {
         "twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2
     )
 }
+BELOW_HUNDRED = {**DIGITS, **TEENS, **TENS}
 SCALES = {"thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 ORDINALS = {
     word: value
@@ -66,7 +67,9 @@ def cardinal(phrase: Phrase, at: int) -> Number | None:
             rest = None
     else:
         rest = None if _begins_digits(phrase, at + n_words) else cardinal(phrase, at + n_words)
-        if phrase[at + n_words] == "a" or (rest and not 0 < rest.value < scale):
+        # "Two thousand, five hundred came", but not "of two thousand, fifty came".
+        least = 100 if phrase.mark(at + n_words - 1) else 1
+        if phrase[at + n_words] == "a" or (rest and not least <= rest.value < scale):
             rest = None
     if rest is None:
         return Number(value, n_words)

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from streamer.clock_times import time_of_day
 from streamer.number_words import (
+    BELOW_HUNDRED,
     DECADES,
     DIGITS,
     NUMBER_WORDS,
@@ -38,8 +39,8 @@ BEFORE_SECOND = set(
 SMALLEST_DIGITS = 10  # In prose smaller numbers are words.
 LINKS = {"and", "or", "to"}
 # Linked to these a number may share what stands behind it: "two to three million", "one and a half
-# to two thousand".
-SHARING = {**DIGITS, **TEENS, **TENS, "hundred": 100, "half": 0}
+# to two thousand", "two, three hundred".
+SHARING = {**BELOW_HUNDRED, "hundred": 100, "half": 0}
 
 
 def write_number(phrase: Phrase, at: int, style: str) -> tuple[Written, ...] | None:
@@ -56,6 +57,7 @@ def write_number(phrase: Phrase, at: int, style: str) -> tuple[Written, ...] | N
     """
     if style == "words" or not _may_begin(phrase, at):
         return None
+    phrase = _up_to_mark(phrase, at)
     for rule in (time_of_day, _money, _percent, _decimal, _year, _digit_run, _ordinal):
         if written := rule(phrase, at):
             return written
@@ -74,6 +76,25 @@ def _may_begin(phrase: Phrase, at: int) -> bool:
     if word == "a":  # But "half a million".
         return phrase[at - 1] != "half" and phrase[at + 1] in {"quarter", "hundred", *SCALES}
     return word in NUMBER_WORDS or word in ZEROS or word in ("half", "quarter")
+
+
+def _up_to_mark(phrase: Phrase, at: int) -> Phrase:
+    """The words up to the first mark that no number has in it: "in nineteen eighty, four came"."""
+    for stop in range(at + 1, len(phrase)):
+        mark = phrase.mark(stop - 1)
+        if mark and not (mark == "," and _may_be_inside(phrase, stop)):
+            return phrase.up_to(stop)
+    return phrase
+
+
+def _may_be_inside(phrase: Phrase, at: int) -> bool:
+    """Whether a number may go on here behind a comma.
+
+    Behind a scale it may, "one million, two hundred thousand", and in digits said one by one:
+    `starter` writes telephone numbers as "five, five, five, one".
+    """
+    are_digits = digit(phrase, at - 1) is not None and digit(phrase, at) is not None
+    return are_digits or (phrase[at - 1] in SCALES and phrase[at] in BELOW_HUNDRED)
 
 
 def _run(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
@@ -98,7 +119,9 @@ def _plain(phrase: Phrase, at: int, number: Number, smallest: int) -> tuple[Writ
 
 def _linked(phrase: Phrase, at: int) -> int:
     """Where the last word of the number is that may be linked to the one here; -1: nowhere."""
-    return at - 2 if phrase[at - 1] in LINKS else -1
+    if phrase[at - 1] in LINKS:
+        return at - 2
+    return at - 1 if phrase.mark(at - 1) == "," else -1
 
 
 def _follows_word(phrase: Phrase, at: int) -> bool:
@@ -185,6 +208,8 @@ def _decimal(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     places = ""
     while (place := digit(phrase, stop)) is not None:
         places, stop = places + str(place), stop + 1
+        if phrase.mark(stop - 1):  # "Two point five, three point one".
+            break
     if not places and number.value != 1:  # "At one point twenty people".
         pair = below_hundred(phrase, stop)
         if pair and phrase[stop + pair.n_words] not in NUMBER_WORDS:

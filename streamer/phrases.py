@@ -28,11 +28,15 @@ class Phrase:
         looked_beyond: Whether somebody wanted to know a word that has not been said yet.
     """
 
-    def __init__(self, heard: Sequence[str], is_complete: bool) -> None:
+    def __init__(
+        self, heard: Sequence[str], is_complete: bool, marks: Sequence[str] | None = None
+    ) -> None:
+        """Take words, whether they are all, and the marks that a model has written behind each."""
         self.heard = heard
         self.looked_beyond = False
         self._lower = [word.lower() for word in heard]
         self._is_complete = is_complete
+        self._marks = [""] * len(heard) if marks is None else marks
 
     def __len__(self) -> int:
         return len(self._lower)
@@ -44,6 +48,17 @@ class Phrase:
         if at >= 0 and not self._is_complete:
             self.looked_beyond = True
         return ""
+
+    def mark(self, at: int) -> str:
+        """What is written between the word at an index and the next one; "" where either is none.
+
+        What is written behind the last word may still change.
+        """
+        return self._marks[at] if 0 <= at < len(self) - 1 else ""
+
+    def up_to(self, stop: int) -> Phrase:
+        """The first words, as if no other followed them."""
+        return Phrase(self.heard[:stop], is_complete=True, marks=self._marks[:stop])
 
     def begins(self, at: int, words: Sequence[str]) -> bool:
         """Whether exactly these words stand at `at`; looks no further than the first other one."""

@@ -28,7 +28,7 @@ from enum import Enum
 
 from streamer.config import TextStyle
 from streamer.events import Word
-from streamer.formatting import as_written, can_end, end_mark, split_at_pauses, write
+from streamer.formatting import as_written, can_end, end_mark, phrase_of, split_at_pauses, write
 from streamer.phrases import Match, Phrase, decided
 from streamer.second_pass import ends_sentence, marks_of, marks_to_add
 
@@ -136,7 +136,7 @@ class Commands:
         phrases = list(split_at_pauses(words, self._style))
         for number, spoken in enumerate(phrases, start=1):
             is_followed = number < len(phrases)
-            phrase = Phrase([word.word for word in spoken], is_complete or is_followed)
+            phrase = phrase_of(spoken, is_complete or is_followed)
             then = phrases[number][0].word.lower() if is_followed else ""
             rule = functools.partial(self._rule, spoken=spoken, then=then)
             pieces = [piece for match in decided(phrase, rule) for piece in match.pieces]

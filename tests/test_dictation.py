@@ -163,6 +163,8 @@ def test_literal_writes_the_words_of_a_command(said: str, expected: str) -> None
         ("It was late. / She left.", "It was late. She left"),
         ("He took Twenty three, Mr. Smith two.", "He took 23, Mr. Smith two"),
         ("Hello. Comma. How are you?", "Hello, how are you"),
+        ("There were twenty. Two broke.", "There were 20. Two broke"),
+        ("It costs five dollars. Twenty of them.", "It costs $5. 20 of them"),
         ("We took plan B.", "We took plan B"),
         ("Plan B. Smith says so.", "Plan B. Smith says so"),
         ("Plan B. Period. No.", "Plan B. No"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spoken import final, partial, said, utterances
+from spoken import final, partial, said, utterances, written_utterances
 
 from streamer import AudioDropped, DeviceLost, Event, Final, Partial, SpeechStarted, Word
 from streamer.config import NUMBER_STYLES, TextStyle
 from streamer.formatting import Formatter
+from streamer.second_pass import without_marks
 
 
 def readable(*utterances: str, style: TextStyle | None = None) -> list[str]:
@@ -29,7 +32,9 @@ def shown_partial(formatter: Formatter, words: list[Word], n_stable: int) -> Par
     return event
 
 
-@given(utterances(), st.data(), st.sampled_from(["words", "prose", "digits"]))
+@given(
+    utterances() | written_utterances(), st.data(), st.sampled_from(["words", "prose", "digits"])
+)
 def test_what_was_shown_as_stable_is_never_taken_back(
     words: list[Word], data: st.DataObject, numbers: str
 ) -> None:
@@ -37,7 +42,10 @@ def test_what_was_shown_as_stable_is_never_taken_back(
     shown = ""
     for n_stable in range(len(words) + 1):
         n_words = data.draw(st.integers(n_stable, len(words)))
-        event = shown_partial(formatter, words[:n_words], n_stable)
+        heard = words[:n_words]
+        if heard:  # What is written behind the last word may still change.
+            heard[-1] = replace(heard[-1], written=without_marks(heard[-1].written))
+        event = shown_partial(formatter, heard, n_stable)
         assert event.stable_text.startswith(shown)
         assert event.text.startswith(event.stable_text)
         assert event.text.endswith(event.unstable_text)
@@ -255,6 +263,36 @@ def test_case_and_marks_that_a_model_writes_are_kept() -> None:
         "Is it Holbein?",
         "Mr. Smith came.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("In nineteen eighty, four soldiers died.", "In 1980, four soldiers died."),
+        ("Out of two hundred, fifty came.", "Out of 200, 50 came."),
+        ("At five, thirty guests came.", "At five, thirty guests came."),
+        ("Of two thousand, fifty came.", "Of two thousand, fifty came."),
+        ("In two thousand, second came Anna.", "In 2000, second came Anna."),
+        ("It costs five dollars, twenty are left.", "It costs $5, 20 are left."),
+        ("Two point five, three came.", "2.5, three came."),
+        ("Two, three million dollars.", "Two, three million dollars."),
+        ("Two hundred, three hundred thousand.", "200, three hundred thousand."),
+    ],
+)
+def test_no_number_goes_on_behind_a_mark(written: str, expected: str) -> None:
+    assert Formatter(TextStyle()).push(marked(written)).text == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("One million, two hundred thousand came.", "1,200,000 came."),
+        ("Call five, five, five, one two, oh, two.", "Call 5551202."),
+        ("May twenty third, nineteen eighty four.", "May 23rd, 1984."),
+    ],
+)
+def test_a_comma_inside_a_number_parts_nothing(written: str, expected: str) -> None:
+    assert Formatter(TextStyle()).push(marked(written)).text == expected
 
 
 @pytest.mark.parametrize("numbers", NUMBER_STYLES)
