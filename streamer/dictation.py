@@ -55,7 +55,8 @@ class Mode(Enum):
 
     FINAL: an utterance when it is over. STABLE: stable words as they come, but those that may still
     become part of a command or a number. LIVE: everything at once. What the final decides
-    otherwise is corrected with the fewest deletions.
+    otherwise is corrected with the fewest deletions; with FINAL phrase by phrase, so that nothing
+    is missing where nothing can be deleted.
     """
 
     FINAL = "final"
@@ -80,8 +81,8 @@ class _Document:
     origin: _Spoken = field(default_factory=_Spoken)
 
     @property
-    def text(self) -> str:
-        return "".join(phrase.text for phrase in self.phrases)
+    def texts(self) -> list[str]:
+        return [phrase.text for phrase in self.phrases]
 
     def add(self, pieces: Sequence[Piece]) -> None:
         """Write the pieces of one phrase."""
@@ -160,29 +161,29 @@ class Dictation:
             style, allow_newlines=allow_newlines, replacements=replacements or {}, marks=marks
         )
         self._before = _Document()  # the current utterance
-        self._typed = ""
+        self._typed: list[str] = []  # phrase by phrase
 
     @property
     def text(self) -> str:
         r"""What stands there of the last phrases, line breaks as "\n"."""
-        return self._typed
+        return "".join(self._typed)
 
     def push(self, event: Event) -> list[Edit]:
         """What has to be typed now."""
         if isinstance(event, Final):
             document = self._document(event.words, is_complete=True, is_over=True)
-            edits = self._edits_to(document.text)
+            edits = self._edits_to(document.texts)
             n_dropped = max(0, len(document.phrases) - N_PHRASES)
             for phrase in document.phrases[:n_dropped]:
                 document.origin = replace(phrase, text="")
             del document.phrases[:n_dropped]
-            self._before, self._typed = document, document.text
+            self._before, self._typed = document, document.texts
             return edits
         if isinstance(event, Partial) and self.mode is not Mode.FINAL:
             is_live = self.mode is Mode.LIVE
             n_words = len(event.words) if is_live else len(event.stable_text.split())
             document = self._document(event.words[:n_words], is_complete=is_live)
-            return self._edits_to(document.text)
+            return self._edits_to(document.texts)
         return []
 
     def _document(
@@ -193,10 +194,13 @@ class Dictation:
             document.add(pieces)
         return document
 
-    def _edits_to(self, text: str) -> list[Edit]:
-        n_kept = Prefix.similarity(self._typed, text)
-        n_deleted = len(self._typed) - n_kept
-        self._typed = text
+    def _edits_to(self, phrases: list[str]) -> list[Edit]:
+        before, text = self.text, "".join(phrases)
+        n_kept = Prefix.similarity(before, text)
+        if self.mode is Mode.FINAL and n_kept < len(before):
+            n_kept = len("".join(phrases[: Prefix.similarity(self._typed, phrases)]))
+        n_deleted = len(before) - n_kept
+        self._typed = phrases
         edits: list[Edit] = [Delete(n_deleted)] if n_deleted else []
         for number, line in enumerate(text[n_kept:].split("\n")):
             edits += [NewLine()] if number else []

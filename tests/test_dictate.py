@@ -281,6 +281,14 @@ def test_a_pipe_gets_a_line_for_each_utterance(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "Dear anna, my street is in\n$23?\n"
 
 
+def test_on_a_pipe_what_is_said_after_scratch_that_is_written_in_full(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = [final(0, "i think we should go"), final(1, "scratch that i think we should stay")]
+    assert say_into(Stream(sys.stdout), Mode.FINAL, said)
+    assert capsys.readouterr().out == "I think we should go\nI think we should stay\n"
+
+
 @pytest.mark.parametrize(
     ("command", "complaint"),
     [

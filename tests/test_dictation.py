@@ -217,6 +217,20 @@ def test_live_text_is_corrected_with_the_fewest_deletions() -> None:
     assert page.push(final(said("A GOOD MOURNING"))) == [Delete(6), Insert("urning")]
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("I THINK WE SHOULD GO", "I THINK WE SHOULD STAY"),
+        ("HELLO WORLD", "HELLO"),
+    ],
+)
+def test_finals_are_corrected_phrase_by_phrase(before: str, now: str) -> None:
+    page = dictation()
+    page.push(final(said(f"IT IS LATE / {before}")))
+    edits = page.push(final(said(f"SCRATCH THAT {now}")))
+    assert edits == [Delete(1 + len(before)), Insert(page.text.removeprefix("It is late"))]
+
+
 def test_stable_words_that_may_become_a_command_are_not_typed_yet() -> None:
     page = dictation(Mode.STABLE)
     words = said("WELL NEW LINE NOW")
