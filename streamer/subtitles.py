@@ -14,7 +14,6 @@ from wcwidth import wcswidth, wcwidth
 from streamer.events import Final, Word
 
 LINE_COLUMNS = 42
-N_LINES = 2
 LONGEST_S = 7.0
 SHORTEST_S = 1.0
 COLUMNS_PER_S = 17.0  # a comfortable reading speed; above 20 it is too fast

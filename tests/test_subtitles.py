@@ -17,7 +17,6 @@ from streamer.config import TextStyle
 from streamer.subtitles import (
     LINE_COLUMNS,
     LONGEST_S,
-    N_LINES,
     SHORTEST_S,
     Cue,
     Subtitler,
@@ -75,7 +74,7 @@ def test_cues_are_in_order_and_never_overlap_as_written(finals: list[Final]) -> 
 def test_cues_are_two_lines_of_42_columns_at_most(finals: list[Final]) -> None:
     for cue in cues(*finals):
         lines = cue.text.split("\n")
-        assert len(lines) <= N_LINES
+        assert len(lines) <= 2
         assert all(0 < wcswidth(line) <= LINE_COLUMNS for line in lines)
 
 
