@@ -278,7 +278,8 @@ class TextStyle:
 
     Attributes:
         numbers: `words` leaves numbers as they were said, `prose` writes digits from ten up and
-            for any amount, time or decimal, `digits` for any number but a lone "one".
+            for any amount, time or decimal, but leaves a run that is not one number, like "one
+            twenty"; `digits` for any number but "one" that stands for itself: "one 20".
         sentence_ends: Whether pauses end sentences. While one dictates, a pause is for thinking.
         sentence_pause_s: Such a pause inside an utterance ends a sentence. In read speech whose
             text is known, 12 of 16 full stops but 8 of 81 commas took so long; at 0.6 s half of

@@ -1,8 +1,10 @@
 """English number words -> digits: cardinals, ordinals, years, times, money, percent, decimals.
 
-The rules would rather leave words than guess: a run of number words that is not one number, like
-"one twenty" or "two three", stays as it was said. `streamer.phrases` tells how a rule that looks
-beyond the last word is not decided yet.
+The rules would rather leave words than guess: in prose a run of number words that is not one
+number, like "one twenty" or "two three", stays as it was said; with `digits` each number of it is
+written, "one 20" and "2 3". In either, "thousand" stays a word where it is also that of the number
+before: "10 to twenty thousand". Over marks that a model has written no number goes on, but for
+some commas. `streamer.phrases` tells how a rule that looks beyond the last word is not decided yet.
 """
 
 from __future__ import annotations
@@ -50,10 +52,10 @@ def write_number(phrase: Phrase, at: int, style: str) -> tuple[Written, ...] | N
         phrase: The words.
         at: Where the number would begin.
         style: `words`: never. `prose`: from ten up, and any amount, time or decimal. `digits`:
-            any cardinal but "one" alone.
+            any cardinal but "one", also in a run that is not one number.
 
     Returns:
-        The written number, or the words of a run that is no number; None when there is neither.
+        The written number, or the words of one that stays as it was said; None when there is none.
     """
     if style == "words" or not _may_begin(phrase, at):
         return None

@@ -177,6 +177,7 @@ def test_what_is_no_number_or_a_small_one_stays_words_in_prose(text: str) -> Non
         ("three of two hundred", "3 of 200"),
         ("no one came", "no one came"),
         ("one twenty", "one 20"),
+        ("two three days", "2 3 days"),
         ("four or five hundred", "4 or five hundred"),
         ("three or four thousand dollars", "3 or four thousand dollars"),
         ("half a million euros", "half a million euros"),
