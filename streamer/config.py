@@ -39,12 +39,7 @@ class NoiseGate:
     Attributes:
         lone_letter_confidence: So sure of a single letter,
         doubt_per_letter: so much less for each further one,
-        stray_letter_confidence, doubt_per_stray_letter: the same of a stray word,
-        least_confidence: but so sure at least. All five 0 let everything through.
-        stray_after_s: A word alone that a second pass does not agree on is a stray when it begins
-            so long after the onset: speech begins with a word, noise holds something like one now
-            and then.
-        denied_after_s: The same where the second pass hears no word of which it is sure.
+        least_confidence: but so sure at least. All three 0 let everything through.
         agreed_confidence: So sure of a phrase with a word that a second pass does not doubt. In
             2.5 hours of noise `starter` heard none, and of speech that was badly understood
             something is better than nothing.
@@ -54,11 +49,7 @@ class NoiseGate:
 
     lone_letter_confidence: float = 0.97
     doubt_per_letter: float = 0.04
-    stray_letter_confidence: float = 0.99
-    doubt_per_stray_letter: float = 0.02
     least_confidence: float = 0.65
-    stray_after_s: float = 0.35
-    denied_after_s: float = -0.1
     agreed_confidence: float = 0.4
     sure_confidence: float = 0.9
     phrase_pause_s: float = 1.0
@@ -66,9 +57,8 @@ class NoiseGate:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value, most = getattr(self, name), 600.0 if name.endswith("_s") else 1.0
-            least = -600.0 if name.endswith("_after_s") else 0.0
-            if not (isinstance(value, Real) and least <= float(value) <= most):
-                raise ValueError(f"Expected {name} from {least:g} to {most:g}, found {value!r}.")
+            if not (isinstance(value, Real) and 0.0 <= float(value) <= most):
+                raise ValueError(f"Expected {name} from 0 to {most:g}, found {value!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

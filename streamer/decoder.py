@@ -19,7 +19,7 @@ from streamer.alignment import Alignment, LogProbs, Run, Trellis, align
 from streamer.beam_search import BeamSearch
 from streamer.config import NoiseGate, to_samples
 from streamer.models.labels import Labels
-from streamer.second_pass import CERTAIN, DENIED, Spelled, is_believed, n_fitting, spell
+from streamer.second_pass import CERTAIN, Spelled, is_believed, n_fitting, spell
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,7 @@ class DecodedWord:
     second pass may have made another letter of it. If a second pass has written the word, it is
     the mean of that and of how sure it was of that. `written` is the word with case and marks,
     where the model writes them. `is_doubted` says that with more of the sound a second pass may
-    well write something else; `is_denied`, that at its place it has written nothing of which it is
-    sure, where the sound goes on.
+    well write something else.
     """
 
     text: str
@@ -58,7 +57,6 @@ class DecodedWord:
     confidence: float
     written: str = ""
     is_doubted: bool = False
-    is_denied: bool = False
 
     def shifted(self, n_samples: int) -> DecodedWord:
         """The same word, its times counted from `n_samples` earlier."""
@@ -118,8 +116,6 @@ def decode(
     spelled = spell(heard.text, heard.confidences, labels)
     runs, n_believed = _believed(spelled, log_probs, labels, search, is_over)
     words = _words(runs, log_probs, labels, grid, n_samples)
-    sure_of_next = max(spelled.confidences[n_believed : n_believed + 1], default=0.0)
-    is_denied = sure_of_next < DENIED and not is_over
     for i, word in enumerate(words):
         if i < n_believed:
             confidence = (word.confidence + spelled.confidences[i]) / 2
@@ -128,7 +124,7 @@ def decode(
                 word, written=spelled.written[i], confidence=confidence, is_doubted=is_doubted
             )
         else:
-            words[i] = replace(word, is_doubted=True, is_denied=is_denied)
+            words[i] = replace(word, is_doubted=True)
     return words
 
 
@@ -249,7 +245,7 @@ def _greedy(log_probs: LogProbs) -> list[Run]:
     return list(zip(best[starts].tolist(), starts.tolist(), stops.tolist(), strict=True))
 
 
-def spoken(words: Sequence[DecodedWord], gate: NoiseGate, onset: int) -> list[DecodedWord]:
+def spoken(words: Sequence[DecodedWord], gate: NoiseGate) -> list[DecodedWord]:
     """The words that somebody said, without those that a model hears in noise.
 
     A model that was made to hear letters hears some in typing, breath and music, too: one here, two
@@ -257,9 +253,7 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate, onset: int) -> list[De
     phrase, because an unsure word among sure ones was said. The fewer letters a phrase has, the
     surer they must be: `max(least_confidence, lone_letter_confidence - (letters - 1) *
     doubt_per_letter)`, compared with the geometric mean of their probabilities. With a word among
-    them of which a second pass is sure, too, `agreed_confidence` is enough; for a
-    word alone that it denies or does not agree on, and that comes late, the numbers for strays
-    hold.
+    them of which a second pass is sure, too, `agreed_confidence` is enough.
 
     A phrase whose first words alone pass that and reach `sure_confidence` is spoken whatever comes
     after them: a clear word is not taken back for the noise that follows.
@@ -267,7 +261,6 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate, onset: int) -> list[De
     Args:
         words: All that was decoded of an utterance so far, in order.
         gate: The thresholds.
-        onset: Where speech was first found, on the same axis as the words' times.
     """
     pause = to_samples(gate.phrase_pause_s)
     phrases: list[list[DecodedWord]] = []
@@ -276,17 +269,13 @@ def spoken(words: Sequence[DecodedWord], gate: NoiseGate, onset: int) -> list[De
             phrases[-1].append(word)
         else:
             phrases.append([word])
-    return [word for phrase in phrases if _is_spoken(phrase, gate, onset) for word in phrase]
+    return [word for phrase in phrases if _is_spoken(phrase, gate) for word in phrase]
 
 
-def _is_spoken(phrase: list[DecodedWord], gate: NoiseGate, onset: int) -> bool:
+def _is_spoken(phrase: list[DecodedWord], gate: NoiseGate) -> bool:
     n_letters, log_confidence = 0, 0.0
     is_agreed = any(word.written and not word.is_doubted for word in phrase)
     lone, doubt = gate.lone_letter_confidence, gate.doubt_per_letter
-    first = phrase[0]
-    after_s = gate.denied_after_s if first.is_denied else gate.stray_after_s
-    if len(phrase) == 1 and first.is_doubted and first.start > onset + to_samples(after_s):
-        lone, doubt = gate.stray_letter_confidence, gate.doubt_per_stray_letter
     for word in phrase:
         n_letters += len(word.text)
         log_confidence += len(word.text) * math.log(max(word.confidence, 1e-9))

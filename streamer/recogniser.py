@@ -322,7 +322,7 @@ class Recogniser:
         self, segment: Segment, utterance: _Utterance, work: Work, words: list[DecodedWord]
     ) -> None:
         """Take in a hypothesis, and say what is new in it."""
-        words = self._spoken(self._stabiliser.joined(words), segment)
+        words = self._spoken(self._stabiliser.joined(words))
         self._stabiliser.push(words, work.stop, is_pause=work.kind is WorkKind.SPECULATIVE)
         if (cut := self._pause_to_cut_at(segment, work.stop)) is not None:
             self._cut_at(cut, self._stabiliser.stable, segment, utterance)
@@ -366,7 +366,7 @@ class Recogniser:
         said = [replace(word, stop=min(word.stop, cut)) for word in said]
         self._emit_final(segment, cut, said, utterance, speech_stop=cut)
         segment.decode_from = max(segment.decode_from, cut - self._context)
-        segment.start = segment.onset = cut
+        segment.start = cut
         self._utterance = None
 
     def _finish(self, segment: Segment, utterance: _Utterance, words: list[DecodedWord]) -> None:
@@ -376,11 +376,11 @@ class Recogniser:
         self._listener.pending.popleft()
         self._utterance = None
 
-    def _spoken(self, words: list[DecodedWord], segment: Segment) -> list[DecodedWord]:
+    def _spoken(self, words: list[DecodedWord]) -> list[DecodedWord]:
         """The words without what was noise; what is stable stays."""
         n_stable = len(self._stabiliser.stable)
         gate = self._settings.noise_gate or self._model.noise_gate
-        kept = spoken(words, gate, segment.onset)
+        kept = spoken(words, gate)
         return [*words[:n_stable], *(word for word in words[n_stable:] if word in kept)]
 
     def _emit_final(
@@ -391,7 +391,7 @@ class Recogniser:
         utterance: _Utterance,
         speech_stop: int,
     ) -> None:
-        words = self._spoken(words, segment)
+        words = self._spoken(words)
         self._n_recognised += stop - segment.start
         self._n_words += len(words)
         self._events.append(

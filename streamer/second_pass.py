@@ -28,10 +28,6 @@ CONFIDENCE_OF_NOTHING = 0.5
 # VCTK, 4.3 % WER in one piece: without this 5.1, with 0.5 4.9, with 0.65 4.5, with 0.75 4.0 %; but
 # of the words 5 % are stable later than 2.2, 3.5, 4.8 and 5.6 s after their end.)
 CERTAIN = 0.65
-# Where it is less sure of a word than this and CTC hears another, noise is likely. (Measured with
-# `starter`: so it is in 80 of 137 hypotheses in breath and gliding tones, and in 21 of 143 of the
-# first ones of speech.)
-DENIED = 0.2
 ENDS = ".?!"  # marks behind a sentence
 MARKS = ENDS + ","  # what stands behind a word; an apostrophe is a part of it
 # What is written otherwise than it is said.

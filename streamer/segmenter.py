@@ -16,7 +16,6 @@ class Segment:
 
     Attributes:
         start: First sample, pre-roll included.
-        onset: Where speech was first found.
         speech_stop: End of the last frame of speech so far.
         trailing_pad: How much silence it keeps at its end.
         decode_from: Where decoding may begin: at the start, or for context before a cut.
@@ -24,7 +23,6 @@ class Segment:
     """
 
     start: int
-    onset: int
     speech_stop: int
     trailing_pad: int
     decode_from: int
@@ -104,7 +102,7 @@ class Segmenter:
         frames_ago = len(self._recent) - self._recent.index(True)
         onset = self._index - frames_ago * self._frame_length
         start = max(onset - self._pre_roll, self._earliest)
-        self._candidate = Segment(start, onset, self._index, self._trailing_pad, decode_from=start)
+        self._candidate = Segment(start, self._index, self._trailing_pad, decode_from=start)
         self._candidate_speech = sum(self._recent) * self._frame_length
         self._recent.clear()
 

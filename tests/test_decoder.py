@@ -170,73 +170,52 @@ def test_the_fewer_letters_the_surer_they_must_be(
     text: str, confidence: float, is_spoken: bool
 ) -> None:
     words = said((text, confidence))
-    assert spoken(words, NoiseGate(), 0) == (words if is_spoken else [])
+    assert spoken(words, NoiseGate()) == (words if is_spoken else [])
 
 
 def test_words_that_both_passes_are_sure_of_need_not_be_many() -> None:
     letters = said(("E", 0.71), ("R", 0.69), ("I", 0.69), ("C", 0.6))
     agreed = [replace(word, written=word.text) for word in letters]
-    assert spoken(agreed, NoiseGate(), 0) == agreed
+    assert spoken(agreed, NoiseGate()) == agreed
     partly = [replace(word, is_doubted=word.text != "R") for word in agreed]
-    assert spoken(partly, NoiseGate(), 0) == partly
-    assert spoken([replace(word, is_doubted=True) for word in agreed], NoiseGate(), 0) == []
-    assert spoken(letters, NoiseGate(), 0) == []  # of a model without a second pass
+    assert spoken(partly, NoiseGate()) == partly
+    assert spoken([replace(word, is_doubted=True) for word in agreed], NoiseGate()) == []
+    assert spoken(letters, NoiseGate()) == []  # of a model without a second pass
     murmured = [replace(word, confidence=0.39) for word in agreed]
-    assert spoken(murmured, NoiseGate(), 0) == []
-
-
-def test_a_stray_word_must_be_surer() -> None:
-    gate = NoiseGate(lone_letter_confidence=0.9, doubt_per_letter=0.06)
-    for text, confidence, is_spoken in (
-        ("F", 0.98, False),
-        ("F", 0.995, True),
-        ("FOUR", 0.92, False),
-        ("FOUR", 0.94, True),
-    ):
-        (heard,) = said((text, confidence))
-        doubted = replace(heard, is_doubted=True)
-        denied, late = replace(doubted, is_denied=True), doubted.shifted(to_samples(0.4))
-        assert spoken([doubted], gate, 0) == [doubted]
-        for stray in (denied, late):
-            assert spoken([stray], gate, 0) == ([stray] if is_spoken else [])
-        assert spoken([denied], gate, to_samples(0.2)) == [denied]  # Speech begins with a word.
-        two = [denied, denied.shifted(to_samples(0.6))]  # Noise is heard as one at a time.
-        assert spoken(two, gate, 0) == two
+    assert spoken(murmured, NoiseGate()) == []
 
 
 def test_an_unsure_word_beside_sure_ones_was_said() -> None:
     words = said(("THE", 0.99), ("QUIK", 0.4), ("FOX", 0.99))
-    assert spoken(words, NoiseGate(), 0) == words
+    assert spoken(words, NoiseGate()) == words
 
 
 def test_an_unsure_word_by_itself_was_not() -> None:
     words = said(("STOP", 0.99), ("O", 0.4), pause_s=1.1)
-    assert spoken(words, NoiseGate(), 0) == words[:1]
-    assert spoken(words, NoiseGate(phrase_pause_s=2.0), 0) == words
+    assert spoken(words, NoiseGate()) == words[:1]
+    assert spoken(words, NoiseGate(phrase_pause_s=2.0)) == words
 
 
 def test_a_sure_beginning_stays_whatever_follows() -> None:
     words = said(("STOP", 0.95), *[("O", 0.2)] * 9)
     for n_words in range(1, len(words) + 1):
-        assert spoken(words[:n_words], NoiseGate(), 0) == words[:n_words]
+        assert spoken(words[:n_words], NoiseGate()) == words[:n_words]
     words = said(("STOPPING", 0.85), *[("O", 0.2)] * 9)
-    assert spoken(words[:1], NoiseGate(), 0) == words[:1]
-    assert spoken(words, NoiseGate(), 0) == []
+    assert spoken(words[:1], NoiseGate()) == words[:1]
+    assert spoken(words, NoiseGate()) == []
 
 
 def test_many_unsure_words_are_no_more_than_one() -> None:
-    assert spoken(said(*[("THAT", 0.6)] * 20), NoiseGate(), 0) == []
+    assert spoken(said(*[("THAT", 0.6)] * 20), NoiseGate()) == []
 
 
 def test_the_gate_can_be_left_open() -> None:
     words = said(("O", 0.0), ("E", 0.2))
-    words += [replace(words[0], is_doubted=True, is_denied=True)]
+    words += [replace(words[0], is_doubted=True)]
     words += [replace(words[0], written="O")]
     gate = NoiseGate(
         lone_letter_confidence=0.0,
         doubt_per_letter=0.0,
-        stray_letter_confidence=0.0,
-        doubt_per_stray_letter=0.0,
         least_confidence=0.0,
     )
-    assert spoken(words, gate, 0) == words
+    assert spoken(words, gate) == words

@@ -144,20 +144,6 @@ def test_confidence_is_the_mean_of_both_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "confidences", "is_denied"),
-    [("Thanks.", (0.1,), True), ("Thanks.", (0.3,), False), ("", (), True)],
-)
-def test_what_ctc_alone_has_heard_is_denied_where_the_second_pass_is_sure_of_nothing(
-    text: str, confidences: tuple[float, ...], is_denied: bool
-) -> None:
-    heard = Heard(said("__NO_", 0.8), text, confidences)
-    (word,) = decode(heard, WAV2VEC2_LABELS, GRID, 10**6, is_over=False)
-    assert (word.text, word.is_denied) == ("NO", is_denied)
-    (word,) = decode(heard, WAV2VEC2_LABELS, GRID, 10**6)  # Nothing is to come that could tell.
-    assert (word.text, word.is_denied) == ("NO", False)
-
-
-@pytest.mark.parametrize(
     ("letters", "text", "confidences", "expected"),
     [
         # The sound breaks off in mid-word, and the text goes wrong there.

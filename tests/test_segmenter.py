@@ -157,17 +157,6 @@ def test_after_an_end_nothing_before_it_is_taken_in() -> None:
     assert [segment.start for segment in hear(plain, "##")] == [100 * FRAME]
 
 
-def test_the_onset_is_where_speech_was_found_whatever_pre_roll_there_is() -> None:
-    padded = segmenter(pre_roll_s=frames(5))
-    padded.end_at(0)
-    (first,) = hear(padded, "..####")
-    padded.end_at(6 * FRAME)
-    (second,) = hear(padded, "........####")
-    assert (first.start, first.onset) == (0, 2 * FRAME)
-    assert (second.start, second.onset) == (9 * FRAME, 14 * FRAME)
-    assert second.decode_from == second.start
-
-
 def test_what_the_next_segment_can_need_is_never_given_up() -> None:
     sound = "...##.###.......##....####...#.#.#.#....."
     padded = segmenter(pre_roll_s=frames(3), trailing_pad_s=frames(1), min_speech_s=frames(4))
