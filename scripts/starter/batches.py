@@ -23,7 +23,6 @@ from shards import Example
 SAMPLE_RATE = 16_000
 SPEEDS = (0.9, 1.0, 1.0, 1.1)
 SHORTEST = 6_400  # 0.4 s, enough frames for a word
-CUT_MARGIN = 1_920  # 0.12 s of a letter must have been heard.
 SHORT_LENGTHS = (32_640, 72_960)  # 2.0 and 4.6 s: of batches of what is cut short
 TEACHER_HOP = 320
 # The centre of the teacher's frame i is sample 320 i; of ours, with 895 samples, 384 i + 447.
@@ -51,7 +50,7 @@ class Plan:
     batch_s: float
     weights: dict[str, float]
     noise: float = 0.2
-    cut: float = 0.25
+    cut: float = 0.35
     augment: bool = True
 
 
@@ -121,7 +120,7 @@ def _row(
         samples = augment(samples, speed, rng)
         if example.times is not None and len(example.times) and rng.random() < plan.cut:
             n = int(np.exp(rng.uniform(np.log(SHORTEST), np.log(max(len(samples), SHORTEST)))))
-            n_letters = int(np.sum(example.times / speed < n - CUT_MARGIN))
+            n_letters = int(np.sum(example.times / speed < n))
             samples, transcript = samples[:n], transcript[:n_letters].rstrip()
     samples = np.pad(samples, (0, max(0, SHORTEST - len(samples))))
     frames = n_frames_of(len(samples))
