@@ -37,6 +37,7 @@ from streamer import (
 )
 from streamer.arguments import parser
 from streamer.audio import Samples
+from streamer.bench.noises import noise
 from streamer.cli import _progress, main
 from streamer.config import TextStyle
 from streamer.models.compiled import CompiledModel
@@ -592,14 +593,15 @@ def test_a_name_that_no_file_can_have_does_not_end_the_list(
 def test_of_a_recording_that_gives_no_text_the_reason_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    silence, word = tmp_path / "silence.wav", tmp_path / "word.wav"
+    silence, breath = tmp_path / "silence.wav", tmp_path / "breath.wav"
     soundfile.write(silence, np.zeros(32_000), 16_000)
-    soundfile.write(word, excerpt(0.5, 0.72), 16_000)
-    assert main(["transcribe", str(silence), str(word)]) == 0
+    sound = noise("breath", 80_000, -20.0, np.random.default_rng(0))
+    soundfile.write(breath, sound, 16_000)
+    assert main(["transcribe", str(silence), str(breath)]) == 0
     out, err = capsys.readouterr()
     assert out == ""
     assert f"{silence}: nothing in it sounds like speech." in err
-    assert f"{word}: no word in it was understood." in err
+    assert f"{breath}: no word in it was understood." in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
