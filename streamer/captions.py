@@ -164,7 +164,7 @@ class CaptionWriter:
         self._region = LiveRegion(terminal, self._size)
         self._enlarge = enlarge
         self._has_colour = "NO_COLOR" not in os.environ
-        self._can_rewrite = os.environ.get("TERM", "") != "dumb"
+        self._can_rewrite = can_rewrite()
         self._marks = {} if _can_write(BARS, terminal) else ASCII_MARKS
         self._partial: Partial | None = None
         self._status: Status | None = None
@@ -354,6 +354,11 @@ def _can_write(text: str, terminal: TextIO) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def can_rewrite() -> bool:
+    """Whether the terminal knows how to go back to rows that it has shown."""
+    return os.environ.get("TERM", "") != "dumb"
 
 
 def size_of(terminal: TextIO) -> tuple[int, int]:

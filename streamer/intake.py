@@ -48,7 +48,7 @@ class Intake:
         self._changed = changed
         self._is_live = is_live
         self._phrase = to_samples(min(PHRASE_S, settings.longest_piece_s))
-        self._converter = Converter(SAMPLE_RATE, 1)
+        self._converter = Converter(SAMPLE_RATE)
         self._n_until_pause: int | None = None  # samples still to be heard; None without a pause
         self._is_overloaded = False
         self._is_abandoned = False

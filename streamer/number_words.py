@@ -43,6 +43,7 @@ MEASURES = set(
     "minute hour day week month year mile foot inch yard meter metre kilometer kilometre degree "
     "pound dollar euro cent".split()
 )
+COUNTED = NUMBER_WORDS | MEASURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def ordinal(phrase: Phrase, at: int) -> Number | None:
 
 def is_counted(phrase: Phrase, at: int) -> bool:
     """Whether what stands here says that the number before it only counts, or goes on."""
-    return phrase[at] in NUMBER_WORDS | MEASURES or phrase.begins(at, ("per", "cent"))
+    return phrase[at] in COUNTED or phrase.begins(at, ("per", "cent"))
 
 
 def digit(phrase: Phrase, at: int) -> int | None:

@@ -129,7 +129,8 @@ def _linked(phrase: Phrase, at: int) -> int:
 def _follows_word(phrase: Phrase, at: int) -> bool:
     """Whether it is linked to a digit, a word in prose: "five and twenty", in one manner."""
     last = _linked(phrase, at)
-    return phrase[last] in DIGITS and phrase[last - 1] not in {*NUMBER_WORDS, "point"}
+    before = phrase[last - 1]
+    return phrase[last] in DIGITS and before != "point" and before not in NUMBER_WORDS
 
 
 def _lends_scale(phrase: Phrase, at: int, number: Number) -> bool:

@@ -24,7 +24,7 @@ from typing import Protocol, TextIO
 
 from wcwidth import wcwidth
 
-from streamer.captions import CLEAR_BELOW, size_of
+from streamer.captions import CLEAR_BELOW, can_rewrite, size_of
 from streamer.errors import TypingError
 from streamer.spare_keys import SpareKeys
 
@@ -334,7 +334,7 @@ class Stream:
     def __init__(self, out: TextIO) -> None:
         """Write to `out`."""
         self.description = "written to stdout"
-        self.can_delete = out.isatty() and os.environ.get("TERM", "") != "dumb"
+        self.can_delete = out.isatty() and can_rewrite()
         self._out = out
         self._line = ""
         self._lock = threading.RLock()  # Notes come from other threads.

@@ -10,6 +10,7 @@ the utterances that have been aligned. Shards that have been aligned are not don
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from batches import CENTRE, collate
 from labels import labels_of
 from network import HOP, Network, n_frames_of
 from packing import unpack
-from shards import Example, read_shard, shard_paths, times_path, write_arrays
+from shards import Example, times_path, write_beside
 from tqdm import tqdm
 from train import START
 
@@ -67,16 +68,8 @@ def main() -> None:
     with np.load(arguments.weights) as arrays:
         network = Network(unpack(arrays))
     network.compile(run_eagerly=True)  # Every batch has another length.
-    for path in shard_paths(arguments.prepared, "train"):
-        if times_path(path).exists():
-            continue
-        print(path.name, flush=True)
-        found = letter_times(network, read_shard(path))
-        write_arrays(
-            times_path(path),
-            times=np.concatenate(found),
-            stops=np.cumsum([len(times) for times in found]),
-        )
+    find = functools.partial(letter_times, network)
+    write_beside(arguments.prepared, times_path, "times", find)
 
 
 if __name__ == "__main__":

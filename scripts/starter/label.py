@@ -11,11 +11,12 @@ samples]) and `valid` (int32 [batch]) and returns `log_probs` (over wav2vec2-960
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from shards import Example, read_shard, shard_paths, teacher_path, write_arrays
+from shards import Example, teacher_path, write_beside
 from tqdm import tqdm
 
 BATCH_S = 30.0
@@ -62,17 +63,8 @@ def main() -> None:
 
     loaded = tf.saved_model.load(str(arguments.teacher))
     signature = loaded.signatures["serving_default"]
-    for path in shard_paths(arguments.prepared, "train"):
-        if teacher_path(path).exists():
-            continue
-        print(path.name, flush=True)
-        found = label(signature, read_shard(path))
-        write_arrays(
-            teacher_path(path),
-            compressed=True,
-            probabilities=np.concatenate(found),
-            stops=np.cumsum([len(p) for p in found]),
-        )
+    find = functools.partial(label, signature)
+    write_beside(arguments.prepared, teacher_path, "probabilities", find, compressed=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ A shard is written under another name and renamed, so one that exists is complet
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,25 @@ def read_shard(path: Path) -> list[Example]:
     times = _beside(times_path(path), "times", len(stops))
     waves = np.split(samples, stops[:-1])
     return [Example(*row) for row in zip(waves, *columns, teacher, times, strict=True)]
+
+
+def write_beside(
+    prepared: Path,
+    beside: Callable[[Path], Path],
+    name: str,
+    find: Callable[[list[Example]], list[np.ndarray]],
+    *,
+    compressed: bool = False,
+) -> None:
+    """Write what `find` gives for each example beside the training shards that lack it."""
+    for path in shard_paths(prepared, "train"):
+        if beside(path).exists():
+            continue
+        print(path.name, flush=True)
+        found = find(read_shard(path))
+        stops = np.cumsum([len(each) for each in found])
+        arrays = {name: np.concatenate(found), "stops": stops}
+        write_arrays(beside(path), compressed=compressed, **arrays)
 
 
 def _beside(path: Path, name: str, n_examples: int) -> Sequence[np.ndarray | None]:
