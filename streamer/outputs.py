@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from streamer.captions import CaptionWriter, large_letters, notice
-from streamer.events import Event
+from streamer.events import AudioDropped, Event
 from streamer.options import style_of, transcript_path
 from streamer.writers import Writer, format_of, is_to_be_kept, readable, writer_for
 
@@ -50,7 +50,7 @@ class Outputs:
 
     def mark(self, at_s: float) -> None:
         """Mark a place, on the screen and where the format of the file has a place for it."""
-        text = f"--- {timedelta(seconds=int(at_s))} ---"
+        text = _mark(at_s)
         self._save_with(lambda writer: writer.mark(text))
         self._main = self._main or self._main_writer(None, None)
         self._main.mark(text)
@@ -75,6 +75,9 @@ class Outputs:
         source = _printable(path) if path and self._has_several else None
         # First: whatever ends the program, what was shown is saved.
         self._save_with(lambda writer: writer.write(event), source)
+        if isinstance(event, AudioDropped):  # Who reads the file later was not told on the screen.
+            lost = _mark(event.start_s, f", {notice(event)}")
+            self._save_with(lambda writer: writer.mark(lost), source)
         if self._main is None:
             self._main = self._main_writer(path, source)
         self._main.write(event)
@@ -146,6 +149,11 @@ def say(message: str) -> None:
         return
     with contextlib.suppress(OSError):
         print(f"streamer: {message}", file=sys.stderr, flush=True)
+
+
+def _mark(at_s: float, what: str = "") -> str:
+    """The line that marks a place."""
+    return f"--- {timedelta(seconds=int(at_s))}{what} ---"
 
 
 def _keep(path: Path) -> None:

@@ -36,7 +36,7 @@ class Pipeline:
         self._converter: Converter | None = None
         self._is_flushed = False
         self._listener = Listener(self._settings)
-        self._recogniser = Recogniser(self._listener, self._model, self._settings)
+        self._recogniser = Recogniser(self._listener, self._model, self._settings, is_offline=True)
 
     def change(self, **changes: Any) -> None:
         """Change settings of `streamer.config.CHANGEABLE` from here on; a reset keeps them.

@@ -120,7 +120,13 @@ class Recogniser:
     """
 
     def __init__(
-        self, listener: Listener, model: Model, settings: Settings, *, is_live: bool = False
+        self,
+        listener: Listener,
+        model: Model,
+        settings: Settings,
+        *,
+        is_live: bool = False,
+        is_offline: bool = False,
     ) -> None:
         """Begin with what the listener has found.
 
@@ -129,11 +135,14 @@ class Recogniser:
             model: With what.
             settings: How.
             is_live: Sound comes at the speed of speech, so that being behind means something.
+            is_offline: Time passes only while the model works, so that a final is no earlier for
+                having been guessed; a guess is made only where partials show it.
         """
         self._listener = listener
         self._model = model
         self._search = search_for(model.labels) if settings.language_model else None
         self._is_live = is_live
+        self._is_offline = is_offline
         self._is_lagging = False
         # Of the last few: in the middle of one the program may have been stopped, as by Ctrl-Z.
         self._speeds: deque[float] = deque(maxlen=N_SPEEDS)
@@ -281,7 +290,8 @@ class Recogniser:
             return self._work(WorkKind.FINAL, segment, segment.stop)
         elif heard >= speech_stop and heard > segment.speech_stop:
             # The span of a final is complete, and all that comes is silence or more speech.
-            if utterance.speculated_stop != speech_stop:
+            is_wanted = self._settings.partials or not self._is_offline
+            if is_wanted and utterance.speculated_stop != speech_stop:
                 return self._work(WorkKind.SPECULATIVE, segment, speech_stop)
             return None
         is_due = self._settings.partials and heard >= utterance.partial_due

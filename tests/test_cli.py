@@ -488,6 +488,24 @@ def test_a_mark_before_the_first_word_is_saved(tmp_path: Path) -> None:
     assert saved.read_text() == "WEBVTT\n\nNOTE 0:00:00\n\n"
 
 
+@pytest.mark.parametrize(
+    ("suffix", "saved_text"),
+    [
+        (".txt", "--- 0:01:05, 2.0 s of sound lost: overflow ---\n"),
+        (".vtt", "WEBVTT\n\nNOTE 0:01:05, 2.0 s of sound lost: overflow\n\n"),
+        (".srt", ""),  # It has no place for it.
+    ],
+)
+def test_lost_sound_is_told_in_the_saved_file_and_not_on_a_pipe(
+    suffix: str, saved_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / f"saved{suffix}"
+    with Outputs(parser().parse_args(["captions", "--save", str(saved)])) as outputs:
+        outputs.write(AudioDropped(start_s=65.5, duration_s=2.0, reason="overflow"))
+    assert saved.read_text() == saved_text
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full")
 def test_a_full_disk_behind_stdout_is_one_sentence(folder: Path) -> None:
     with Path("/dev/full").open("w") as full:

@@ -71,12 +71,19 @@ class Machine:
     """A listener and a recogniser; the model works when it is told to."""
 
     def __init__(
-        self, *, longest: int = 10_000 * FRAME, is_live: bool = False, **changes: Any
+        self,
+        *,
+        longest: int = 10_000 * FRAME,
+        is_live: bool = False,
+        is_offline: bool = False,
+        **changes: Any,
     ) -> None:
         settings = replace(SETTINGS, **changes)
         self.model = WrittenModel(longest)
         self.listener = Listener(settings)
-        self.recogniser = Recogniser(self.listener, self.model, settings, is_live=is_live)
+        self.recogniser = Recogniser(
+            self.listener, self.model, settings, is_live=is_live, is_offline=is_offline
+        )
         self.events: list[Event] = []
         self.kinds: list[WorkKind] = []
 
@@ -224,6 +231,15 @@ def test_a_speculative_final_is_thrown_away_when_speech_goes_on() -> None:
     assert machine.finals() == ["DO RE THE FOX"]
     statistics = machine.recogniser.statistics()
     assert (statistics.speculative_finals, statistics.speculative_finals_used) == (2, 1)
+
+
+def test_offline_nothing_is_speculated_that_nobody_sees() -> None:
+    text = "..DO RE.. THE FOX........"
+    guessing, offline = Machine(partials=False), Machine(partials=False, is_offline=True)
+    assert guessing.follow(text) == [SPECULATIVE, SPECULATIVE]
+    assert offline.follow(text) == [FINAL]
+    assert offline.finals() == guessing.finals() == ["DO RE THE FOX"]
+    assert SPECULATIVE in Machine(is_offline=True).follow(text)  # Partials show it.
 
 
 def test_a_speculative_final_is_made_once_for_a_pause() -> None:
