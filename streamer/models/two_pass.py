@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from threading import Lock
 
@@ -97,8 +96,12 @@ class TwoPassModel(CompiledModel):
                     tf.fill([self._room], END),
                     tf.constant(1),  # Not as much as there is room for: it is written at once.
                 )
+
+                def write(*heard: tf.Tensor) -> tuple[tf.Tensor, ...]:
+                    return self._starter.decoder(*heard, room=self._room)
+
                 self._decoder = self._compile_for(
-                    functools.partial(self._starter.decoder, room=self._room),
+                    write,
                     [tf.TensorSpec.from_tensor(example) for example in examples],
                     examples,
                     jit_compile=self._compiles_decoder,
