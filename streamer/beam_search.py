@@ -33,6 +33,9 @@ _ALL = sorted(LETTERS)
 class _Text:
     """A hypothesis: a node in the tree of texts that have been tried.
 
+    It does not know its children: they would be cycles, which Python frees only when it looks at
+    all objects there are, and stops every thread for a fifth of a second.
+
     Attributes:
         parent: The text without its last label; None for the empty one.
         label: The last label.
@@ -43,7 +46,7 @@ class _Text:
         score: `complete`, and what is known of the word that has begun.
     """
 
-    __slots__ = "children complete label n_letters node parent previous score".split()
+    __slots__ = "complete label n_letters node parent previous score".split()
 
     def __init__(
         self, parent: _Text | None, label: int, node: int, n_letters: int, previous: int
@@ -51,7 +54,6 @@ class _Text:
         self.parent, self.label = parent, label
         self.node, self.n_letters, self.previous = node, n_letters, previous
         self.complete = self.score = 0.0
-        self.children: dict[int, _Text] = {}
 
     def labels(self) -> list[int]:
         """All its labels, in order."""
@@ -60,6 +62,9 @@ class _Text:
             found.append(text.label)
             text = text.parent
         return found[::-1]
+
+
+_Children = dict[tuple[_Text, int], _Text]
 
 
 class BeamSearch:
@@ -101,12 +106,13 @@ class BeamSearch:
             log_probs: Log-probabilities of the valid frames.
         """
         beam = [(_Text(None, self._blank, ROOT, 0, NO_WORD), 0.0, NEVER)]
+        children: _Children = {}
         for row in log_probs:
             tried = [
                 (label, float(row[label]))
                 for label in np.flatnonzero(self._usable & (row > self._least)).tolist()
             ]
-            beam = self._pruned(self._extended(beam, tried)) or beam
+            beam = self._pruned(self._extended(beam, tried, children)) or beam
         totals: dict[_Text, float] = {}
         for text, in_blank, in_label in beam:
             # A boundary after the last word writes nothing.
@@ -115,7 +121,10 @@ class BeamSearch:
         return max(totals, key=lambda text: totals[text] + self._whole(text)).labels()
 
     def _extended(
-        self, beam: list[tuple[_Text, float, float]], tried: list[tuple[int, float]]
+        self,
+        beam: list[tuple[_Text, float, float]],
+        tried: list[tuple[int, float]],
+        children: _Children,
     ) -> dict[_Text, list[float]]:
         """Each hypothesis with each label: text -> [ends in a blank, ends in its last label]."""
         found: dict[_Text, list[float]] = {}
@@ -135,9 +144,9 @@ class BeamSearch:
                 elif label == text.label:
                     # The same label goes on, or, after a blank, comes once more.
                     add(text, 1, in_label + log_prob)
-                    add(self._child(text, label), 1, in_blank + log_prob)
+                    add(self._child(text, label, children), 1, in_blank + log_prob)
                 else:
-                    add(self._child(text, label), 1, either + log_prob)
+                    add(self._child(text, label, children), 1, either + log_prob)
         return found
 
     def _pruned(self, found: dict[_Text, list[float]]) -> list[tuple[_Text, float, float]]:
@@ -147,10 +156,10 @@ class BeamSearch:
         )[: self._width]
         return [(text, a, b) for score, text, a, b in ranked if score > ranked[0][0] - BEHIND]
 
-    def _child(self, text: _Text, label: int) -> _Text:
-        child = text.children.get(label)
+    def _child(self, text: _Text, label: int, children: _Children) -> _Text:
+        child = children.get((text, label))
         if child is None:
-            child = text.children[label] = self._new_child(text, label)
+            child = children[text, label] = self._new_child(text, label)
         return child
 
     def _new_child(self, text: _Text, label: int) -> _Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import sys
 from itertools import groupby, product
@@ -98,6 +99,17 @@ def test_with_room_for_all_texts_the_best_of_all_is_found(
     of_all = scores(log_probs)
     found = of_all[tuple(word for word in written.split("|") if word)]
     assert found == pytest.approx(max(of_all.values()), abs=0.01)  # kept in half precision
+
+
+def test_nothing_is_left_for_the_garbage_collector(small: LanguageModel) -> None:
+    search = BeamSearch(LABELS, small)
+    gc.collect()
+    gc.disable()
+    try:
+        search.best(random_log_probs(50, seed=0))
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @given(n_frames=st.integers(1, 6), seed=st.integers(0, 999), text=st.lists(st.sampled_from("|AB")))

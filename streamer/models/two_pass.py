@@ -42,8 +42,8 @@ class TwoPassModel(CompiledModel):
     ) -> None:
         """As `CompiledModel`; None has XLA compile the decoder and not the encoder.
 
-        The decoder's one shape has no padding to pay for, and its many small steps are half as long
-        with XLA.
+        The decoder's many small steps are half as long with XLA. It has one shape. (Measured:
+        another for spans up to 6.5 s takes an eighth less there, 2 s to compile and 36 MB.)
         """
         super().__init__(model, buckets, jit_compile=jit_compile)
         self._compiles_decoder = jit_compile is not False
