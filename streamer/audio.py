@@ -34,13 +34,14 @@ class Converter:
         Raises:
             AudioError: There are no such recordings.
         """
+        if not isinstance(sample_rate, int | float | np.number):
+            raise AudioError(f"Expected a sample rate in Hz, found {sample_rate!r}.")
         if not MIN_RATE <= sample_rate <= MAX_RATE:
             raise AudioError(
                 f"Expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, found {sample_rate}."
             )
         if not 1 <= channels <= MAX_CHANNELS:
-            hint = " An array is [n_samples, channel]." if channels > MAX_CHANNELS else ""
-            raise AudioError(f"Expected 1 to {MAX_CHANNELS} channels, found {channels}.{hint}")
+            raise AudioError(f"Expected 1 to {MAX_CHANNELS} channels, found {channels}.")
         self.sample_rate = sample_rate
         self.channels = channels
         self.reset()
@@ -115,12 +116,19 @@ def as_array(block: npt.ArrayLike) -> npt.NDArray[Any]:
     """What can be an array, as one; an array is not copied.
 
     Raises:
-        AudioError: It cannot be one.
+        AudioError: It cannot be one, or is raw bytes, which do not say what they hold.
     """
     try:
-        return np.asarray(block)
+        array = np.asarray(block)
     except ValueError as error:
         raise AudioError(f"Expected an array of samples, found none: {error}") from error
+    is_bytes = array.dtype.kind == "S" or array.dtype == np.uint8
+    if is_bytes and not hasattr(block, "__array__"):
+        raise AudioError(
+            f"Expected an array of samples, found raw bytes ({type(block).__name__}). Say what "
+            "they hold, for example numpy.frombuffer(block, numpy.int16)."
+        )
+    return array
 
 
 def to_float32(block: npt.ArrayLike) -> Samples:

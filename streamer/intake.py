@@ -60,8 +60,12 @@ class Intake:
 
     def pause(self, after: int) -> None:
         """Hear so many samples more, and then nothing."""
-        if self._n_until_pause is None:
+        is_earlier = self._n_until_pause is None or after < self._n_until_pause
+        if is_earlier:
             self._n_until_pause = after
+        if is_earlier and after == 0:  # No block need come to end what is being said.
+            self._listener.skip(0, None)
+            self._changed.notify_all()
 
     def resume(self) -> None:
         """Hear again what comes."""

@@ -13,9 +13,12 @@ import numpy.typing as npt
 
 from streamer.audio import Converter, as_array
 from streamer.config import SAMPLE_RATE, Settings
+from streamer.errors import AudioError
 from streamer.events import Closed, Event, Statistics
 from streamer.listener import Listener
 from streamer.recogniser import Model, Recogniser
+
+MOST_CHANNELS = 32  # With more than those, and than samples, an array is one that lies on its side.
 
 
 class Pipeline:
@@ -57,14 +60,14 @@ class Pipeline:
             sample_rate: In Hz. It and the number of channels stay the same within a stream.
 
         Raises:
-            AudioError: The samples cannot be used; what was pushed before is still there.
+            AudioError: The samples or the rate cannot be used; what was pushed before is still
+                there.
             ValueError: The rate changed within a stream, or the stream was flushed.
         """
         self._check_is_open()
         converter = self._converter
         if converter is None:
-            shape = as_array(samples).shape
-            converter = Converter(sample_rate, shape[1] if len(shape) == 2 else 1)
+            converter = Converter(sample_rate, _n_channels(as_array(samples).shape))
         if sample_rate != converter.sample_rate:
             raise ValueError(
                 f"Expected samples at {converter.sample_rate} Hz as before, found "
@@ -110,3 +113,16 @@ class Pipeline:
     def _work(self) -> None:
         while work := self._recogniser.next_work():
             self._recogniser.complete(work, self._recogniser.run(work))
+
+
+def _n_channels(shape: tuple[int, ...]) -> int:
+    """How many channels the first samples say that there are."""
+    if len(shape) != 2:
+        return 1
+    n_samples, n_channels = shape
+    if n_channels > max(n_samples, MOST_CHANNELS):  # Other libraries have channels first.
+        raise AudioError(
+            f"Expected samples of shape [n_samples, channel], found shape {list(shape)}. "
+            "Give their transpose."
+        )
+    return n_channels

@@ -217,16 +217,20 @@ class Transcriber:
         can still be read afterwards. A signal handler, which interrupts the main thread anywhere,
         must not wait: let it call the source's `stop`.
         """
-        self._finish()
-        self._join()
+        try:
+            self._finish()
+        finally:
+            self._join()
 
     def cancel(self) -> None:
         """End at once, throwing away what was not delivered yet. Otherwise like `close`.
 
         A model that is just being loaded is waited for, and a callback that runs.
         """
-        self._abandon()
-        self._join()
+        try:
+            self._abandon()
+        finally:
+            self._join()
 
     def wait(self) -> None:
         """Wait until the source has ended and everything is delivered.
@@ -258,13 +262,14 @@ class Transcriber:
     def pause(self, after_s: float = PAUSE_AFTER_S) -> None:
         """Listen to nothing from here on; from any thread, also before `start`.
 
-        What was said until now is finished, and its final comes at once. The sound of the time
-        until `resume` is left out, of a file or a pipe, too, which is read on meanwhile; nothing of
-        it gets into what is said afterwards.
+        What was said until now is finished, and its final comes as soon as that is taken in. The
+        sound of the time until `resume` is left out, of a file or a pipe, too, which is read on
+        meanwhile; nothing of it gets into what is said afterwards.
 
         Args:
-            after_s: So much more sound is taken in: what was said before the call is still on its
-                way through the device and the sound server.
+            after_s: So much more sound is taken in, but none before `start`: what was said before
+                the call is still on its way through the device and the sound server. With 0 the
+                final comes at once, also from a source that delivers nothing more.
 
         Raises:
             ValueError: That is no time.
@@ -274,7 +279,7 @@ class Transcriber:
                 f"Expected after_s from 0 to {LONGEST_PAUSE_AFTER_S:g}, found {after_s}."
             )
         with self._changed:
-            self._intake.pause(to_samples(after_s))
+            self._intake.pause(to_samples(after_s) if self._threads else 0)
 
     def resume(self) -> None:
         """Listen again."""
@@ -398,14 +403,18 @@ class Transcriber:
     def _finish(self) -> None:
         """Have the sound end here."""
         self._is_closed = True
-        self._source.stop()
-        self._events.free()
+        try:
+            self._source.stop()
+        finally:
+            self._events.free()
 
     def _abandon(self) -> None:
         """Have everything end at once."""
         self._stop_working()
-        self._finish()
-        self._events.clear()
+        try:
+            self._finish()
+        finally:
+            self._events.clear()
 
     def _stop_working(self) -> None:
         """Neither recognise nor wait for anything any more."""

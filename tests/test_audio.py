@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from array import array
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -181,11 +185,10 @@ def test_a_rate_that_no_recording_has_is_refused(rate: int) -> None:
         Converter(rate)
 
 
-def test_no_channels_and_samples_taken_for_channels_are_refused() -> None:
-    with pytest.raises(AudioError, match=r"1 to 1024 channels, found 0\.$"):
-        Converter(16_000, 0)
-    with pytest.raises(AudioError, match=r"found 9000\. An array is \[n_samples, channel\]"):
-        Converter(16_000, 9_000)
+@pytest.mark.parametrize("channels", [0, 9_000])
+def test_an_impossible_number_of_channels_is_refused(channels: int) -> None:
+    with pytest.raises(AudioError, match=rf"1 to 1024 channels, found {channels}\.$"):
+        Converter(16_000, channels)
 
 
 def test_levels_are_decibels_of_full_scale() -> None:
@@ -193,3 +196,21 @@ def test_levels_are_decibels_of_full_scale() -> None:
     assert level_db(np.full(100, 0.1, np.float32)) == pytest.approx(-20.0, abs=1e-3)
     assert level_db(np.zeros(100, np.float32)) == -120.0
     assert level_db(np.zeros(0, np.float32)) == -120.0
+
+
+@pytest.mark.parametrize("form", [bytes, bytearray, memoryview])
+def test_raw_bytes_do_not_say_what_they_hold(form: Callable[[bytes], Any]) -> None:
+    block = form(np.zeros(160, np.int16).tobytes())
+    with pytest.raises(AudioError, match=r"raw bytes \(\w+\)\. .*frombuffer\(block, numpy\.int16"):
+        Converter(16_000).push(block)
+
+
+def test_buffers_that_say_it_are_samples() -> None:
+    assert Converter(16_000).push(array("h", [0, 16_384])).tolist() == [0.0, 0.5]
+    assert Converter(16_000).push(np.array([128, 192], np.uint8)).tolist() == [0.0, 0.5]
+
+
+@pytest.mark.parametrize("rate", [None, "16000"])
+def test_a_rate_that_is_no_number_is_refused(rate: Any) -> None:
+    with pytest.raises(AudioError, match="Expected a sample rate in Hz, found"):
+        Converter(rate)

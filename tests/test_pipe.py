@@ -182,6 +182,11 @@ def test_a_form_that_cannot_be_is_refused(form: dict[str, Any], message: str) ->
         Pipe(io.BytesIO(), **form)
 
 
+def test_a_stream_of_text_is_refused() -> None:
+    with pytest.raises(TypeError, match="give its `buffer`"):
+        Pipe(io.StringIO("text"))  # type: ignore[arg-type]
+
+
 # WAV streams.
 
 

@@ -277,6 +277,17 @@ def test_a_chunk_that_cannot_be_used_leaves_the_stream_as_it_was(starter: Compil
     assert events == transcribe(starter, [sound], FINALS_ONLY)
 
 
+@pytest.mark.parametrize("shape", [(1, 512), (40, 41)])
+def test_samples_that_lie_on_their_side_are_refused(
+    starter: CompiledModel, shape: tuple[int, int]
+) -> None:
+    pipeline = Pipeline(starter)
+    with pytest.raises(AudioError, match=r"found shape \[\d+, \d+\]\. Give their transpose"):
+        pipeline.push(np.zeros(shape, np.float32))
+    pipeline.push(np.zeros(shape, np.float32).T[:, :1])
+    assert pipeline.statistics().captured_s == shape[1] / 16_000
+
+
 def test_a_first_chunk_that_cannot_be_used_decides_nothing(starter: CompiledModel) -> None:
     pipeline = Pipeline(starter, FINALS_ONLY)
     with pytest.raises(AudioError, match="an array of samples"):

@@ -1043,9 +1043,55 @@ def test_what_was_said_just_before_a_pause_is_still_heard(
     (whole,) = finals(list(Transcriber(Sound(sample[: 3 * 16_000]), model=starter)))
     sound = Sound(sample[: 3 * 16_000])
     transcriber = Transcriber(sound, model=starter)
-    transcriber.pause(after_s=whole.end_s)  # as much as is on its way
-    assert transcriber.is_paused
+    read = sound.read
+
+    def pause_and_read() -> Block | None:
+        if not transcriber.is_paused:
+            transcriber.pause(after_s=whole.end_s)  # as much as is on its way
+        return read()
+
+    sound.read = pause_and_read  # type: ignore[method-assign]
     with transcriber:
         events = list(transcriber)
     assert [final.text for final in finals(events)] == [whole.text]
     assert closed(events).statistics.paused_s > 0.0
+
+
+def test_a_pause_ends_what_is_being_said_though_nothing_more_is_delivered(
+    starter: CompiledModel, speech: Samples, expected: list[Final]
+) -> None:
+    sound = Sound(speech[: 3 * BLOCK + round(expected[0].end_s * 16_000)], stays_open=True)
+    with Transcriber(sound, model=starter, settings=SETTINGS) as transcriber:
+        events = iter(transcriber)
+        assert sound.delivered.wait(30)
+        transcriber.pause(after_s=600.0)
+        transcriber.pause(after_s=0.0)  # the earlier one counts
+        found = next(event for event in events if isinstance(event, Final))
+        assert found.text == expected[0].text
+
+
+def test_nothing_is_heard_after_a_pause_before_the_start(
+    starter: CompiledModel, speech: Samples
+) -> None:
+    transcriber = Transcriber(Sound(speech), model=starter)
+    transcriber.pause()
+    with transcriber:
+        statistics = closed(list(transcriber)).statistics
+    assert statistics.paused_s == statistics.captured_s == len(speech) / 16_000
+
+
+@pytest.mark.parametrize("end", [Transcriber.close, Transcriber.cancel])
+def test_a_source_that_cannot_be_stopped_leaves_no_thread(
+    starter: CompiledModel, speech: Samples, end: Callable[[Transcriber], None]
+) -> None:
+    sound = Sound(speech)
+
+    def stop() -> None:
+        raise OSError("the device does not answer")
+
+    sound.stop = stop  # type: ignore[method-assign]
+    transcriber = Transcriber(sound, model=starter)
+    transcriber.start()
+    with pytest.raises(OSError, match="does not answer"):
+        end(transcriber)
+    assert not any(thread.name.startswith("streamer") for thread in threading.enumerate())

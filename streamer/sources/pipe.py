@@ -92,8 +92,11 @@ class Pipe:
             name: What it is called in messages; `-` is standard input.
 
         Raises:
+            TypeError: The stream is one of text.
             ValueError: There is no such encoding, or a number is out of range.
         """
+        if isinstance(stream, io.TextIOBase):
+            raise TypeError("Expected a binary stream, found one of text; give its `buffer`.")
         if encoding is not None and encoding not in ENCODINGS:
             raise ValueError(f"Expected an encoding of {', '.join(ENCODINGS)}, found {encoding!r}.")
         if rate is not None and not MIN_RATE <= rate <= MAX_RATE:
