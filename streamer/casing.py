@@ -58,8 +58,9 @@ def _is_capital(phrase: Phrase, at: int) -> bool:
     word = phrase[at]
     stem = word.split("'")[0]
     if word == "a":
-        others = (at - 1, at + 1) if _is_letter(phrase[at - 1]) else (at + 1, at + 2)
-        return all(_is_letter(phrase[other]) for other in others)  # "A B C".
+        if _is_letter(phrase[at - 1]):  # "U S A", "B A C"; before what comes is asked for
+            return _is_letter(phrase[at - 2]) or _is_letter(phrase[at + 1])
+        return _is_letter(phrase[at + 1]) and _is_letter(phrase[at + 2])  # "A B C"
     if stem in MONTHS:
         return phrase[at - 1] in BEFORE_MONTH or phrase[at + 1] in DAYS
     if len(word) == 1 or stem in NAMES or stem == "i":

@@ -177,7 +177,8 @@ def write(phrase: Phrase, at: int, style: TextStyle) -> Match[Written]:
 def as_written(text: str, word: Word, phrase: Phrase, at: int) -> str:
     """The text in the case that the model has written, if it is but the word at `at`."""
     if word.written and text == cased(phrase, at):
-        return without_marks(word.written)
+        written = without_marks(word.written)
+        return capitalised(written) if len(text) == 1 and text.isupper() else written
     return text
 
 

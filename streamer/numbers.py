@@ -17,6 +17,7 @@ from streamer.number_words import (
     DECADES,
     DIGITS,
     NUMBER_WORDS,
+    ORDINALS,
     SCALES,
     TEENS,
     TENS,
@@ -31,14 +32,18 @@ from streamer.number_words import (
 from streamer.phrases import Phrase, Written
 
 CURRENCIES = {"dollar": "$", "dollars": "$", "euro": "€", "euros": "€"}
-# After these "ten sixty six" is a year.
+# After these "ten sixty six" is a year, after those "sixteen ten": before ten thirty one has
+# breakfast.
 BEFORE_YEAR = {"in", "since", "year"}
+BEFORE_LATER_YEAR = BEFORE_YEAR | {"of", "from", "before", "after", "until", "till"}
+BEFORE_PRICE = {"cost", "costs", "pay", "pays", "paid"}
 # "Thirty second" is an ordinal after these; elsewhere it may be a measure.
 BEFORE_SECOND = set(
     "the january february march april may june july august september october november "
     "december".split()
 )
 SMALLEST_DIGITS = 10  # In prose smaller numbers are words.
+LISTED = 5  # Fewer digits with commas between them are rather a list than one number.
 LINKS = {"and", "or", "to"}
 # Linked to these a number may share what stands behind it: "two to three million", "one and a half
 # to two thousand", "two, three hundred".
@@ -84,7 +89,9 @@ def _up_to_mark(phrase: Phrase, at: int) -> Phrase:
     """The words up to the first mark that no number has in it: "in nineteen eighty, four came"."""
     for stop in range(at + 1, len(phrase)):
         mark = phrase.mark(stop - 1)
-        if mark and not (mark == "," and _may_be_inside(phrase, stop)):
+        # "In two thousand, three hundred people came".
+        is_year = phrase[at - 1] in BEFORE_YEAR and phrase[stop - 1] in SCALES
+        if mark and (mark != "," or is_year or not _may_be_inside(phrase, stop)):
             return phrase.up_to(stop)
     return phrase
 
@@ -101,6 +108,8 @@ def _may_be_inside(phrase: Phrase, at: int) -> bool:
 
 def _run(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     """Number words that are not one number: as they were said, all of them."""
+    if phrase[at] in ORDINALS:  # "The first ten minutes".
+        return _as_said(phrase, at, 1)
     n_words = 0
     while phrase[at + n_words] in NUMBER_WORDS:
         n_words += 1
@@ -145,7 +154,9 @@ def _lends_scale(phrase: Phrase, at: int, number: Number) -> bool:
 
 def _is_part(phrase: Phrase, at: int) -> bool:
     """Whether a sign would change the sum: "point five percent", "two to three dollars"."""
-    return phrase[at - 1] == "point" or phrase[_linked(phrase, at)] in SHARING
+    before = phrase[at - 1]
+    is_run = before in SHARING or before in SCALES  # "nineteen ninety nine dollars"
+    return is_run or before == "point" or phrase[_linked(phrase, at)] in SHARING
 
 
 def _amount(
@@ -247,7 +258,11 @@ def _year(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     else:
         rest = below_hundred(phrase, at + 1)
         rest = rest if rest and rest.value >= 10 else None
-    if rest is None or (century < 13 and phrase[at - 1] not in BEFORE_YEAR):
+    if rest is None or phrase[at - 1] in BEFORE_PRICE:
+        return None
+    # "About fifteen twenty people", "he is eighteen nineteen".
+    is_unusual = century < 17 or (century < 19 and rest.value == century + 1)
+    if is_unusual and phrase[at - 1] not in (BEFORE_YEAR if century < 13 else BEFORE_LATER_YEAR):
         return None
     if is_counted(phrase, at + 1 + rest.n_words):
         return None
@@ -255,12 +270,19 @@ def _year(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
 
 
 def _digit_run(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
-    """Three digits or more, said one by one; but not somebody who counts."""
+    """Three digits or more, said one by one; but not somebody who counts or lists.
+
+    "Chapters one, four, six" is a list; with commas it takes the length of a number to be one.
+    """
     digits: list[int] = []
     while (value := digit(phrase, at + len(digits))) is not None:
         digits.append(value)
     steps = {after - before for before, after in pairwise(digits)}
     if len(digits) < 3 or steps in ({1}, {-1}) or phrase[at + len(digits)] in NUMBER_WORDS:
+        return None
+    stop = at + len(digits)
+    is_list = len(digits) < LISTED and any(phrase.mark(index) for index in range(at, stop - 1))
+    if is_list or all(phrase[index] in ZEROS for index in range(at, stop)):  # "Oh oh oh!"
         return None
     return (Written("".join(map(str, digits)), len(digits)),)
 

@@ -94,7 +94,10 @@ ORDERS: dict[tuple[str, ...], Order] = {
 # After these a phrase is meant: "the period", "in all caps".
 DETERMINERS = set("a an the every each another my your our their its in".split())
 # "Capital of France", "capital is"; and "caps lock".
-AFTER_NOUN = set("of and or is are was were in to for city letter letters punishment lock".split())
+AFTER_NOUN = set(
+    "of and or is are was were in to for from on at by with as that which would can could has have "
+    "had city letter letters punishment gains market markets lock".split()
+)
 
 # Before these no mark of the model's is written: one is dictated, or likely to be.
 BEGIN_MARKS = {words[0] for words, mark in MARKS.items() if mark.attaches_left}
@@ -201,8 +204,11 @@ def _is_commanded(phrase: Phrase, at: int, words: tuple[str, ...], piece: Piece)
     after = at + len(words)
     if piece is Order.SCRATCH:
         return at == 0 or phrase[after] == ""
-    if phrase[at - 1] in DETERMINERS:
+    is_spelled = phrase[at - 1] == "a" and len(phrase[at - 2]) == 1  # "the U S A period"
+    if phrase[at - 1] in DETERMINERS and not is_spelled:
         return False
+    if (phrase[at - 1], *words) in (("all", "caps"), ("semi", "colon")):
+        return False  # The longer one is meant and not commanded.
     if piece in (Order.CAPITAL, Order.ALL_CAPS):
         return phrase[after] != "" and phrase[after] not in AFTER_NOUN
     return phrase[after] != "of"

@@ -114,6 +114,8 @@ def test_stable_words_are_typed_without_ever_deleting(words: list[Word]) -> None
         ("WRITE TO MY MAIL ADDRESS", "Write to me@home"),
         ("THE HOUSE IS O OLD", "The is (old"),
         ("I THINK I'M LATE", "I think I'm late"),
+        ("I LIVE IN THE U S A PERIOD", "I live in the U S A."),
+        ("ALL CAPS N A S A END CAPS IS", "N A S A is"),
     ],
 )
 def test_commands_are_carried_out(said: str, expected: str) -> None:
@@ -132,6 +134,10 @@ def test_commands_are_carried_out(said: str, expected: str) -> None:
         ("PARIS IS THE CAPITAL OF FRANCE", "Paris is the capital of France"),
         ("CAPITAL LETTERS", "Capital letters"),
         ("WRITTEN IN ALL CAPS", "Written in all caps"),
+        ("WRITE IT IN ALL CAPS PLEASE", "Write it in all caps please"),
+        ("PUT A SEMI COLON THERE", "Put a semi colon there"),
+        ("IT RAISED CAPITAL FROM ANNE", "It raised capital from anne"),
+        ("PRICE CAPS ON ENERGY", "Price caps on energy"),
         ("A LITERAL VIEW", "A literal view"),
     ],
 )

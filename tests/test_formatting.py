@@ -189,6 +189,12 @@ def _folded(text: str) -> str:
     return text.upper().lower().upper().casefold()
 
 
+def test_spelled_letters_are_capitals_whatever_the_model_writes() -> None:
+    assert Formatter(TextStyle()).push(marked("It is a P i t t, I said.")).text == (
+        "It is a P I T T, I said."
+    )
+
+
 def test_a_model_that_knows_case_keeps_it() -> None:
     assert readable("the McCoy and iPhone") == ["The McCoy and iPhone."]
 
@@ -273,6 +279,9 @@ def test_case_and_marks_that_a_model_writes_are_kept() -> None:
         ("At five, thirty guests came.", "At five, thirty guests came."),
         ("Of two thousand, fifty came.", "Of two thousand, fifty came."),
         ("In two thousand, second came Anna.", "In 2000, second came Anna."),
+        ("In two thousand, three hundred came.", "In 2000, 300 came."),
+        ("Chapters one, four, six, eight.", "Chapters one, four, six, eight."),
+        ("Oh, oh, oh, what a night.", "Oh, oh, oh, what a night."),
         ("It costs five dollars, twenty are left.", "It costs $5, 20 are left."),
         ("Two point five, three came.", "2.5, three came."),
         ("Two, three million dollars.", "Two, three million dollars."),
