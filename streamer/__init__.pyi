@@ -1,9 +1,8 @@
-from . import config as config
 from . import errors as errors
 from . import events as events
 from . import models as models
+from . import settings as settings
 from . import sources as sources
-from .config import PRESETS, NoiseGate, Settings, TextStyle
 from .errors import (
     AudioError,
     CallbackError,
@@ -27,6 +26,7 @@ from .events import (
 )
 from .formatting import Formatter
 from .pipeline import Pipeline
+from .settings import PRESETS, NoiseGate, Settings, TextStyle
 from .sources import Block, DeviceChange, Source
 from .sources.file import File
 from .sources.microphone import Microphone

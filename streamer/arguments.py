@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from streamer import __version__
-from streamer.config import NUMBER_STYLES, PRECISIONS, PRESETS, Settings, TextStyle
 from streamer.configuration import what_was_meant
 from streamer.control import ORDERS
 from streamer.options import NO_GOAL, check_bench, check_dictate, check_save, check_transcribe
+from streamer.settings import NUMBER_STYLES, PRECISIONS, PRESETS, Settings, TextStyle
 from streamer.sources.pipe import ENCODINGS
 from streamer.typing_tools import NAMES as TARGETS
 from streamer.writers import FORMATS, SUFFIXES, format_of

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from streamer.config import SAMPLE_RATE
 from streamer.errors import AudioError
+from streamer.settings import SAMPLE_RATE
 
 Samples = npt.NDArray[np.float32]  # shape [n_samples]
 

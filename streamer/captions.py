@@ -15,7 +15,6 @@ from typing import TextIO
 
 from wcwidth import wcswidth, wcwidth
 
-from streamer.config import BEHIND_S
 from streamer.events import (
     AudioDropped,
     DeviceLost,
@@ -26,6 +25,7 @@ from streamer.events import (
     Partial,
     Word,
 )
+from streamer.settings import BEHIND_S
 
 DIM, UNDERLINE, BOLD, PLAIN = "\x1b[2m", "\x1b[4m", "\x1b[1m", "\x1b[0m"
 CLEAR_ROW, CLEAR_BELOW, CLEAR_ALL = "\x1b[K", "\x1b[J", "\x1b[2J\x1b[H"

@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable
 
 from streamer.captions import NO_NAME, QUIETEST_DB, Status, is_slow
-from streamer.config import BEHIND_S
 from streamer.events import DeviceLost, DeviceRestored, Event, Final, Lagging
 from streamer.interruption import INTERRUPTED, Interruption
 from streamer.keys import Keys
 from streamer.outputs import Outputs, say
+from streamer.settings import BEHIND_S
 from streamer.sources import Source
 from streamer.transcriber import Transcriber
 

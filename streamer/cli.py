@@ -27,7 +27,6 @@ from tqdm import tqdm
 
 from streamer import configuration
 from streamer.arguments import parser
-from streamer.config import SAMPLE_RATE
 from streamer.dictation import Mode
 from streamer.errors import AudioError, ConfigurationError, StreamerError
 from streamer.events import Closed, Event, Statistics
@@ -35,6 +34,7 @@ from streamer.interruption import INTERRUPTED, Interruption, ends_at_once
 from streamer.options import settings_of, source_of
 from streamer.outputs import Outputs, say
 from streamer.pipeline import Pipeline
+from streamer.settings import SAMPLE_RATE
 from streamer.sources import Source
 from streamer.sources.devices import input_devices_in_time
 from streamer.sources.file import File

@@ -17,9 +17,9 @@ import numpy as np
 
 from streamer.alignment import Alignment, LogProbs, Run, Trellis, align
 from streamer.beam_search import BeamSearch
-from streamer.config import NoiseGate, to_samples
 from streamer.models.labels import Labels
 from streamer.second_pass import CERTAIN, Spelled, is_believed, n_fitting, spell
+from streamer.settings import NoiseGate, to_samples
 
 
 @dataclass(frozen=True, slots=True)

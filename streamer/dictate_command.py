@@ -13,12 +13,12 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from streamer.captions import notice
-from streamer.config import TextStyle
 from streamer.control import Control, NoSocketError
 from streamer.dictation import Delete, Dictation, Edit, Insert, Mode
 from streamer.errors import TypingError
 from streamer.events import Event
 from streamer.outputs import drawing_on, say
+from streamer.settings import TextStyle
 from streamer.sources import Source
 from streamer.transcriber import Transcriber
 from streamer.typing_tools import Command, KeptError, Stream, Target, TextFile, target

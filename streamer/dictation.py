@@ -19,8 +19,8 @@ from enum import Enum
 from rapidfuzz.distance import Prefix
 
 from streamer.casing import capitalised
-from streamer.config import TextStyle
 from streamer.events import Event, Final, Partial, Word
+from streamer.settings import TextStyle
 from streamer.spoken_commands import Commands, Order, Piece, Said
 
 ABBREVIATED = re.compile(r"\.\w+\.$")  # "p.m."

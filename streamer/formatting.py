@@ -18,12 +18,12 @@ from typing import overload
 
 from streamer.casing import capitalised, cased, lowered
 from streamer.clock_times import half_of_day
-from streamer.config import TextStyle
 from streamer.events import AudioDropped, DeviceLost, Event, Final, Partial, Word
 from streamer.number_words import NUMBER_WORDS, ZEROS
 from streamer.numbers import write_number
 from streamer.phrases import Match, Phrase, Written, decided
 from streamer.second_pass import ENDS, MARKS, ends_sentence, marks_of, with_marks, without_marks
+from streamer.settings import TextStyle
 
 # A pause after these is hesitation.
 NEVER_LAST = set(

@@ -7,8 +7,8 @@ import threading
 import time
 
 from streamer.audio import Converter
-from streamer.config import SAMPLE_RATE, Settings, to_samples
 from streamer.listener import Listener
+from streamer.settings import SAMPLE_RATE, Settings, to_samples
 from streamer.sources import Block
 
 # Once sound was lost because too much of it waits, so much must fit before more is taken in, or as

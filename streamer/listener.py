@@ -10,10 +10,10 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from streamer.audio import Samples
-from streamer.config import Settings, to_samples, to_seconds
 from streamer.events import DeviceLost, DeviceRestored, Statistics
 from streamer.ring_buffer import RingBuffer
 from streamer.segmenter import Segment, Segmenter
+from streamer.settings import Settings, to_samples, to_seconds
 from streamer.vad import Vad
 
 

@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from streamer.config import Settings, TextStyle
 from streamer.configuration import DEFAULT
 from streamer.dictation import Dictation
 from streamer.errors import AudioError
+from streamer.settings import Settings, TextStyle
 from streamer.sources.file import File
 from streamer.sources.pipe import Pipe
 from streamer.writers import SUFFIXES, format_of, is_to_be_kept

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.audio import Converter, as_array
-from streamer.config import SAMPLE_RATE, Settings
 from streamer.errors import AudioError
 from streamer.events import Closed, Event, Statistics
 from streamer.listener import Listener
 from streamer.recogniser import Model, Recogniser
+from streamer.settings import SAMPLE_RATE, Settings
 
 MOST_CHANNELS = 32  # With more than those, and than samples, an array is one that lies on its side.
 
@@ -42,7 +42,7 @@ class Pipeline:
         self._recogniser = Recogniser(self._listener, self._model, self._settings, is_offline=True)
 
     def change(self, **changes: Any) -> None:
-        """Change settings of `streamer.config.CHANGEABLE` from here on; a reset keeps them.
+        """Change settings of `streamer.settings.CHANGEABLE` from here on; a reset keeps them.
 
         Raises:
             ValueError: A setting is not among them, or out of range.

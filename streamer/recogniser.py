@@ -16,7 +16,6 @@ from typing import Protocol
 
 from streamer.audio import Samples
 from streamer.beam_search import search_for
-from streamer.config import BEHIND_S, CAUGHT_UP_S, NoiseGate, Settings, to_samples, to_seconds
 from streamer.decoder import DecodedWord, FrameGrid, Heard, decode, longest_gap, spoken
 from streamer.events import (
     AudioDropped,
@@ -33,6 +32,7 @@ from streamer.events import (
 from streamer.listener import Gap, Listener
 from streamer.models.labels import Labels
 from streamer.segmenter import Segment
+from streamer.settings import BEHIND_S, CAUGHT_UP_S, NoiseGate, Settings, to_samples, to_seconds
 from streamer.stabiliser import Stabiliser
 
 N_SPEEDS = 5

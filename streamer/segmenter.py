@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from streamer.config import CANDIDATE_SILENCE_S, Settings, to_samples
+from streamer.settings import CANDIDATE_SILENCE_S, Settings, to_samples
 
 
 @dataclass(slots=True)

@@ -26,11 +26,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from streamer.config import TextStyle
 from streamer.events import Word
 from streamer.formatting import as_written, can_end, end_mark, phrase_of, split_at_pauses, write
 from streamer.phrases import Match, Phrase, decided
 from streamer.second_pass import ends_sentence, marks_of, marks_to_add
+from streamer.settings import TextStyle
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from streamer.config import Settings, to_samples
 from streamer.decoder import DecodedWord
 from streamer.second_pass import marks_of, without_marks
+from streamer.settings import Settings, to_samples
 
 # So many hypotheses in turn must be without words that are shown, until they are taken back.
 # (Measured with `starter` on read speech: of the displayed words 22 % were changed or taken back

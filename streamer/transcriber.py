@@ -24,7 +24,6 @@ from types import TracebackType
 from typing import Any
 
 from streamer import models
-from streamer.config import Settings, to_samples
 from streamer.errors import CallbackError, DeviceLostError
 from streamer.event_queue import EventQueue
 from streamer.events import Closed, Event, Final, Partial, Statistics
@@ -32,6 +31,7 @@ from streamer.intake import Intake
 from streamer.listener import Listener
 from streamer.pipeline import Pipeline
 from streamer.recogniser import Model, Recogniser
+from streamer.settings import Settings, to_samples
 from streamer.sources import Block, DeviceChange, Source
 
 EVENT_CAPACITY = 256  # more than anybody reads in a minute of speech
@@ -246,7 +246,7 @@ class Transcriber:
         self._join()
 
     def change(self, **changes: Any) -> None:
-        """Change settings of `streamer.config.CHANGEABLE` from here on; from any thread.
+        """Change settings of `streamer.settings.CHANGEABLE` from here on; from any thread.
 
         For another preset: `change(**PRESETS["dictation"])`.
 

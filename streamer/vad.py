@@ -8,7 +8,7 @@ import numpy as np
 import webrtcvad
 
 from streamer.audio import Samples, level_db
-from streamer.config import SAMPLE_RATE, Settings
+from streamer.settings import SAMPLE_RATE, Settings
 
 SILENCE_DB = -90.0  # Where the noise floor starts: before anything was heard, nothing is noise.
 SMOOTHING = 0.5  # Weight of the newest frame in the smoothed level; about 3 frames of memory.

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from streamer.config import TextStyle
 from streamer.events import Event, Final, to_json
 from streamer.formatting import Formatter
+from streamer.settings import TextStyle
 from streamer.subtitles import Subtitler, srt, vtt
 
 FORMATS = ("text", "jsonl", "srt", "vtt")

@@ -11,7 +11,7 @@ import soundfile
 
 import streamer
 from streamer.audio import Samples
-from streamer.config import to_samples
+from streamer.settings import to_samples
 
 FOLDER = Path(streamer.__file__).parent / "sample"
 SAMPLE = FOLDER / "sample.flac"

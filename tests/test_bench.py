@@ -21,11 +21,11 @@ from streamer.bench.measures import (
 )
 from streamer.bench.truth import decode_whole, speech_span
 from streamer.cli import sample_path
-from streamer.config import Settings, to_samples
 from streamer.decoder import DecodedWord
 from streamer.errors import AudioError
 from streamer.events import Closed, Final, Partial, Statistics
 from streamer.models.compiled import CompiledModel
+from streamer.settings import Settings, to_samples
 
 SETTINGS = Settings(stable_lag_s=frames(1))
 

@@ -35,8 +35,8 @@ from streamer import (
     Transcriber,
 )
 from streamer.audio import Samples
-from streamer.config import SAMPLE_RATE
 from streamer.models.compiled import CompiledModel
+from streamer.settings import SAMPLE_RATE
 from streamer.sources import Block, devices
 from streamer.sources import microphone as microphone_source
 from streamer.sources.gaps import asleep_s, now_s

@@ -39,10 +39,10 @@ from streamer.arguments import parser
 from streamer.audio import Samples
 from streamer.bench.noises import noise
 from streamer.cli import _progress, main
-from streamer.config import TextStyle
 from streamer.models.compiled import CompiledModel
 from streamer.options import style_of
 from streamer.outputs import Outputs
+from streamer.settings import TextStyle
 from streamer.sources.file import File
 
 FIRST = "GOOD MORNING AND THANK YOU ALL FOR COMING"

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.alignment import LogProbs
-from streamer.config import NoiseGate, to_samples
 from streamer.decoder import DecodedWord, FrameGrid, Heard, decode, longest_gap, spoken
 from streamer.models.labels import Labels
+from streamer.settings import NoiseGate, to_samples
 
 LABELS = Labels.from_symbols(["<pad>", "|", "<unk>", "A", "B"])
 GRID = FrameGrid(hop=320, receptive_field=400)

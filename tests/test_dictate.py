@@ -20,11 +20,11 @@ from desktop import X11, Desktop, Wayland, needs
 
 from streamer import Event, Final, Partial, Pipe, Transcriber, Word, control, typing_tools
 from streamer.cli import main
-from streamer.config import TextStyle
 from streamer.control import Control, send, socket_path
 from streamer.dictate_command import Switch, mode_of, write
 from streamer.dictation import Dictation, Mode
 from streamer.errors import TypingError
+from streamer.settings import TextStyle
 from streamer.typing_tools import (
     Clipboard,
     Command,

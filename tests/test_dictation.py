@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from spoken import final, partial, said, utterances, written, written_utterances
 
 from streamer import SpeechStarted, Word
-from streamer.config import TextStyle
 from streamer.dictation import Delete, Dictation, Edit, Insert, Mode, NewLine
+from streamer.settings import TextStyle
 from streamer.spoken_commands import Commands
 
 STYLE = TextStyle(sentence_ends=False)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from spoken import final, partial, said, utterances, written_utterances
 
 from streamer import AudioDropped, DeviceLost, Event, Final, Partial, SpeechStarted, Word
-from streamer.config import NUMBER_STYLES, TextStyle
 from streamer.formatting import Formatter
 from streamer.second_pass import without_marks
+from streamer.settings import NUMBER_STYLES, TextStyle
 
 
 def readable(*utterances: str, style: TextStyle | None = None) -> list[str]:

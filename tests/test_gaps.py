@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.config import SAMPLE_RATE
+from streamer.settings import SAMPLE_RATE
 from streamer.sources import Block
 from streamer.sources.gaps import SETTLE_S, TOLERANCE_S, GapFinder
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from streamer import Settings
-from streamer.config import SAMPLE_RATE, to_samples
 from streamer.intake import OVERLOAD, Intake
 from streamer.listener import Gap, Listener
+from streamer.settings import SAMPLE_RATE, to_samples
 from streamer.sources import Block
 
 SETTINGS = Settings(ring_s=38.5)

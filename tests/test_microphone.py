@@ -16,10 +16,10 @@ from conftest import VirtualMicrophone
 from rapidfuzz.distance import Levenshtein
 
 from streamer.audio import Samples
-from streamer.config import SAMPLE_RATE
 from streamer.events import Final
 from streamer.models.compiled import CompiledModel
 from streamer.pipeline import Pipeline
+from streamer.settings import SAMPLE_RATE
 
 pytestmark = [pytest.mark.microphone, pytest.mark.timeout(120)]
 

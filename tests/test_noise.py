@@ -11,8 +11,8 @@ from streamer import Final, Partial, Pipeline, Settings
 from streamer.audio import Samples, level_db
 from streamer.bench import measure_noise
 from streamer.bench.noises import KINDS, LEVELS_DB, noise, passages
-from streamer.config import SAMPLE_RATE, to_samples
 from streamer.models.compiled import CompiledModel
+from streamer.settings import SAMPLE_RATE, to_samples
 
 ALL = sorted(KINDS)
 SOUNDING = sorted(set(KINDS) - {"silence"})

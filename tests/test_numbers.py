@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from num2words import num2words
 
-from streamer.config import TextStyle
 from streamer.formatting import write
 from streamer.phrases import Phrase, decided
+from streamer.settings import TextStyle
 
 
 def written(text: str, numbers: str = "prose") -> str:

@@ -28,8 +28,8 @@ from streamer import (
     Transcriber,
 )
 from streamer.audio import Samples
-from streamer.config import SAMPLE_RATE
 from streamer.models.compiled import CompiledModel
+from streamer.settings import SAMPLE_RATE
 
 FINALS_ONLY = Settings(partials=False)
 

@@ -29,10 +29,10 @@ from streamer import (
     Statistics,
     listener,
 )
-from streamer.config import to_seconds
 from streamer.decoder import DecodedWord
 from streamer.listener import Listener
 from streamer.recogniser import Recogniser, Work, WorkKind
+from streamer.settings import to_seconds
 
 FINAL, CUT = WorkKind.FINAL, WorkKind.CUT
 SPECULATIVE, PARTIAL = WorkKind.SPECULATIVE, WorkKind.PARTIAL

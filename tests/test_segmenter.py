@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from streamer import Settings
-from streamer.config import SAMPLE_RATE
 from streamer.segmenter import Segment, Segmenter
+from streamer.settings import SAMPLE_RATE
 
 FRAME = 320
 

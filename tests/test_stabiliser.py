@@ -5,8 +5,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.config import SAMPLE_RATE, Settings
 from streamer.decoder import DecodedWord
+from streamer.settings import SAMPLE_RATE, Settings
 from streamer.stabiliser import N_MISSED, Stabiliser
 
 LAG, SHOWN_LAG = 6, 3

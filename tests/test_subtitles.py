@@ -13,7 +13,7 @@ from spoken import final, said
 from wcwidth import wcswidth
 
 from streamer import Final, Word
-from streamer.config import TextStyle
+from streamer.settings import TextStyle
 from streamer.subtitles import (
     LINE_COLUMNS,
     LONGEST_S,

@@ -10,8 +10,8 @@ from speech import excerpt, sample, sentences, white_noise
 
 from streamer import Settings
 from streamer.audio import Samples
-from streamer.config import SAMPLE_RATE
 from streamer.segmenter import Segmenter
+from streamer.settings import SAMPLE_RATE
 from streamer.vad import Vad
 
 NOISE_WINDOW_S = Settings().noise_window_s

@@ -19,7 +19,7 @@ from streamer import (
     Statistics,
     Word,
 )
-from streamer.config import TextStyle
+from streamer.settings import TextStyle
 from streamer.writers import FORMATS, format_of, writer_for
 
 WORDS = (

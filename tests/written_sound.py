@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from streamer.audio import Samples
-from streamer.config import NoiseGate, Settings
 from streamer.decoder import FrameGrid, Heard
 from streamer.models.labels import Labels
+from streamer.settings import NoiseGate, Settings
 
 FRAME = 320
 ALPHABET = "_ ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # `_` is the blank, the space the word boundary

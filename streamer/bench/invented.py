@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from streamer.bench.measures import flicker
 from streamer.bench.noises import KINDS, passages
-from streamer.config import Settings, to_samples, to_seconds
 from streamer.events import Event, Final, Partial
 from streamer.pipeline import Pipeline
 from streamer.recogniser import Model
+from streamer.settings import Settings, to_samples, to_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

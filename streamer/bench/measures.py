@@ -11,9 +11,9 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from streamer.bench.manifest import Recording
-from streamer.config import Settings, to_samples, to_seconds
 from streamer.decoder import DecodedWord
 from streamer.events import Closed, Event, Final, Partial
+from streamer.settings import Settings, to_samples, to_seconds
 
 
 @dataclass(slots=True)

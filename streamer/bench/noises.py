@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.audio import Samples
-from streamer.config import SAMPLE_RATE, to_samples
+from streamer.settings import SAMPLE_RATE, to_samples
 
 Wave = npt.NDArray[np.floating[Any]]  # shape [n_samples], of any loudness
 Kind = Callable[[np.random.Generator, int], Wave]

@@ -20,9 +20,9 @@ from streamer.bench.manifest import Recording
 from streamer.bench.measures import Outcome, measures_of
 from streamer.bench.results import Results
 from streamer.bench.truth import decode_whole, speech_span
-from streamer.config import SAMPLE_RATE, Settings, to_samples, to_seconds
 from streamer.events import Event
 from streamer.pipeline import Pipeline
+from streamer.settings import SAMPLE_RATE, Settings, to_samples, to_seconds
 from streamer.sources.file import File
 from streamer.transcriber import Transcriber
 

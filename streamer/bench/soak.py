@@ -15,8 +15,8 @@ from streamer.audio import Samples
 from streamer.bench.manifest import Recording
 from streamer.bench.memory import memory_mb
 from streamer.bench.run import silence
-from streamer.config import SAMPLE_RATE, Settings, to_samples
 from streamer.pipeline import Pipeline
+from streamer.settings import SAMPLE_RATE, Settings, to_samples
 
 if TYPE_CHECKING:
     from streamer.models.compiled import CompiledModel

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from streamer.audio import Samples, level_db
 from streamer.beam_search import search_for
-from streamer.config import Settings, to_samples, to_seconds
 from streamer.decoder import DecodedWord, decode, longest_gap
 from streamer.recogniser import Model
+from streamer.settings import Settings, to_samples, to_seconds
 
 # Speech is where a recording comes within so many decibels of its loudest 10 ms, and is so much
 # louder than its quietest tenth.

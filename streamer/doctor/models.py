@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import soundfile
 
 from streamer.bench.memory import peak_memory_mb
-from streamer.config import SAMPLE_RATE, Settings
 from streamer.doctor.finding import OK, PROBLEM, WARNING, Finding
 from streamer.errors import ModelError, StreamerError
 from streamer.models import store
@@ -17,6 +16,7 @@ from streamer.models.archive import pulled_names
 from streamer.models.catalogue import CATALOGUE, STARTER
 from streamer.models.files import UnverifiableError
 from streamer.pipeline import Pipeline
+from streamer.settings import SAMPLE_RATE, Settings
 
 KEEPS_UP = 0.8  # of the time that there is
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from streamer.audio import Samples, level_db
-from streamer.config import SAMPLE_RATE, Settings
 from streamer.doctor.finding import OK, PROBLEM, WARNING, Finding
 from streamer.errors import AudioError, DeviceError
 from streamer.outputs import say
+from streamer.settings import SAMPLE_RATE, Settings
 from streamer.sources import Block
 from streamer.sources.devices import (
     INSTALL_PORTAUDIO,

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamer.config import PRECISIONS, to_samples
 from streamer.errors import ModelError
 from streamer.models import compiled_code, store
 from streamer.models.catalogue import STARTER
 from streamer.models.unpacking import unpack
 from streamer.processor import multiplies_bfloat16
+from streamer.settings import PRECISIONS, to_samples
 
 if TYPE_CHECKING:
     from streamer.models.compiled import AcousticModel, CompiledModel

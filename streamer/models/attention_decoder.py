@@ -22,8 +22,8 @@ from itertools import pairwise
 import numpy as np
 import tensorflow as tf
 
-from streamer.config import SAMPLE_RATE
 from streamer.models.transformer import attention, layer_norm, rotate, rotation, split_heads, under
+from streamer.settings import SAMPLE_RATE
 
 N_LAYERS = 6
 BLOCK = 8  # tokens read at once: about as quick as one, because a layer's weights are read once

@@ -13,12 +13,12 @@ import tensorflow as tf
 
 from streamer.alignment import LogProbs
 from streamer.audio import Samples
-from streamer.config import NoiseGate, to_samples, to_seconds
 from streamer.decoder import FrameGrid, Heard
 from streamer.errors import ModelError
 from streamer.models import compiled_code
 from streamer.models.labels import Labels
 from streamer.padding import bucket_for, pad
+from streamer.settings import NoiseGate, to_samples, to_seconds
 
 # Without XLA any length costs what it is long; but what TensorFlow prepares for a length it keeps,
 # 4 MB of `starter`. So lengths are rounded up to the grain, and beyond 4 s, where padding is less

@@ -8,13 +8,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from streamer.config import to_seconds
 from streamer.errors import ModelError
 from streamer.models.catalogue import WAV2VEC2_960H
 from streamer.models.checkpoints import PUBLISHED_CONFIG
 from streamer.models.files import read_json
 from streamer.models.labels import WAV2VEC2_LABELS, Labels
 from streamer.models.masking import normalise, zero_beyond
+from streamer.settings import to_seconds
 
 MASKED = (
     "a signature `serving_default` with `waveforms` float32 [batch, samples] and `valid` int32 "

@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from streamer.audio import Samples
 from streamer.beam_search import BeamSearch
-from streamer.config import NoiseGate
 from streamer.decoder import Heard
 from streamer.language_model import english
 from streamer.models.attention_decoder import BEGIN, END, N_LAYERS, most_tokens
 from streamer.models.compiled import CompiledModel
 from streamer.models.draft import draft
 from streamer.models.starter import WIDTH, Starter, n_frames_of
+from streamer.settings import NoiseGate
 
 # Of the search for a draft, which is to be quick. (Measured on test-clean: it takes a thousandth of
 # the sound's time and leaves a quarter fewer blocks to the decoder than the likeliest letters do.)
@@ -34,7 +34,7 @@ class TwoPassModel(CompiledModel):
     # 4.1 % WER without partials: with 0.8 s 6.0, with 1.3 s 4.8, with 1.6 s 4.5 %.)
     stable_lag_s = 1.3
     # It has learned what noise is, and hears little in it.
-    noise_gate = NoiseGate(lone_letter_confidence=0.8, doubt_per_letter=0.06, least_confidence=0.5)
+    noise_gate = NoiseGate(lone_letter_confidence=0.9, doubt_per_letter=0.1, least_confidence=0.5)
     needs_context = True
 
     def __init__(

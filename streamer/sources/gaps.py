@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from streamer.audio import Samples
-from streamer.config import to_samples, to_seconds
+from streamer.settings import to_samples, to_seconds
 from streamer.sources import Block
 
 # How much later than usual sound may come without anything being missing: a device and a sound

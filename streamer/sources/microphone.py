@@ -11,8 +11,8 @@ from collections import deque
 from dataclasses import replace
 
 from streamer.audio import Samples
-from streamer.config import to_samples
 from streamer.errors import DeviceError, DeviceLostError
+from streamer.settings import to_samples
 from streamer.sources import Block, DeviceChange, stopped
 from streamer.sources.devices import ANSWER_WITHIN_S, NO_ANSWER
 from streamer.sources.gaps import GapFinder, asleep_s, now_s

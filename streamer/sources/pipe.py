@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Converter
-from streamer.config import SAMPLE_RATE
 from streamer.errors import AudioError
+from streamer.settings import SAMPLE_RATE
 from streamer.sources import Block, stopped
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamer.audio import Converter, Samples
-from streamer.config import SAMPLE_RATE
 from streamer.errors import AudioError, DeviceError
+from streamer.settings import SAMPLE_RATE
 from streamer.sources.devices import (
     PORTAUDIO,
     Device,
