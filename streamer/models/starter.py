@@ -57,7 +57,7 @@ LARGE = (
     *("conv2", "conv3", "/query", "/key", "/value", "/output", "/ffn_in", "/ffn_out"),
     *("/conv", "/out"),
 )
-PACKED = "tokens"  # the matrix that stays in eight bits
+PACKED = ("tokens", "tokens:zero", "tokens:scale")  # the matrix that stays in eight bits
 TOKENS = "token_texts"  # what the decoder's tokens write, UTF-8, a line each
 WIDTH = 288  # channels of every layer
 
@@ -92,12 +92,12 @@ class Starter(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         super().__init__(name="starter")
         self._weights = {
             name: tf.Variable(
-                weights[name] if name.startswith(PACKED) else _unpacked(name, weights),
+                weights[name] if name in PACKED else _unpacked(name, weights),
                 trainable=False,
                 dtype=precision if _is_large(name) else None,
             )
             for name in weights
-            if (":" not in name or name.startswith(PACKED)) and name != TOKENS
+            if name in PACKED or not (":" in name or name == TOKENS)
         }
         tokens = weights[TOKENS].tobytes().decode().split("\n")
         self.decoder = AttentionDecoder(self._array, tokens)
