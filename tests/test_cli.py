@@ -661,3 +661,21 @@ def test_at_the_speed_of_speech_the_text_is_the_same(
     # A word that became stable early keeps the marks that it had then.
     assert out.replace(",", "") == FIRST_READABLE.replace(",", "") + "\n"
     assert err == ""
+
+
+def test_what_takes_long_to_look_through_for_garbage_is_looked_through_once() -> None:
+    program = """
+import gc
+from streamer import cli
+
+def main():
+    kept = [[] for _ in range(2_000_000)]
+    gc.collect()
+    print(gc.get_freeze_count() > len(kept) / 2)
+    return 0
+
+cli.main = main
+cli.entry()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"True\n"
