@@ -139,7 +139,8 @@ class Formatter:
     def _written(self, phrase: Phrase, words: Sequence[Word], begins: bool) -> list[Word]:
         def rule(phrase: Phrase, at: int) -> Match[Written]:
             match = write(phrase, at, self._style)
-            if (begins or at > 0) and match.n_words == 1:
+            is_known = begins or at > 0 or has_case_of_its_own(words[at])
+            if is_known and match.n_words == 1:
                 text = as_written(match.pieces[0].text, words[at], phrase, at)
                 return Match((Written(text),), 1)
             return match
@@ -180,6 +181,11 @@ def as_written(text: str, word: Word, phrase: Phrase, at: int) -> str:
         written = without_marks(word.written)
         return capitalised(written) if len(text) == 1 and text.isupper() else written
     return text
+
+
+def has_case_of_its_own(word: Word) -> bool:
+    """Whether its case tells more than where a model has begun to write: "NASA", "McDonald"."""
+    return any(map(str.isupper, word.written[1:]))
 
 
 def split_into_sentences(words: Sequence[Word], style: TextStyle) -> list[Sequence[Word]]:

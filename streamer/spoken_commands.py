@@ -27,7 +27,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 from streamer.events import Word
-from streamer.formatting import as_written, can_end, end_mark, phrase_of, split_at_pauses, write
+from streamer.formatting import (
+    as_written,
+    can_end,
+    end_mark,
+    has_case_of_its_own,
+    phrase_of,
+    split_at_pauses,
+    write,
+)
 from streamer.phrases import Match, Phrase, decided
 from streamer.second_pass import ends_sentence, marks_of, marks_to_add
 from streamer.settings import TextStyle
@@ -178,7 +186,7 @@ class Commands:
         for part in match.pieces:
             text = part.text
             goes_on = at > 0 and not ends_sentence(spoken[at - 1].written)
-            if goes_on:
+            if goes_on or has_case_of_its_own(spoken[at]):
                 text = as_written(text, spoken[at], phrase, at)
             at += part.n_words
             written = spoken[at - 1].written

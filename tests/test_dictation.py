@@ -172,6 +172,7 @@ def test_literal_writes_the_words_of_a_command(said: str, expected: str) -> None
         ("There were twenty. Two broke.", "There were 20. Two broke"),
         ("It costs five dollars. Twenty of them.", "It costs $5. 20 of them"),
         ("We took plan B.", "We took plan B"),
+        ("McDonald came. NASA did. / BBC News too.", "McDonald came. NASA did. BBC News too"),
         ("Plan B. Smith says so.", "Plan B. Smith says so"),
         ("Plan B. Period. No.", "Plan B. No"),
         ("I moved to D.C. Period. It was three P.M. / Period", "I moved to D.C. It was 3 p.m."),

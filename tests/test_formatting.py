@@ -195,6 +195,12 @@ def test_spelled_letters_are_capitals_whatever_the_model_writes() -> None:
     )
 
 
+def test_a_name_keeps_its_case_where_an_utterance_goes_on() -> None:
+    formatter = Formatter(TextStyle())
+    shown = [formatter.push(marked(text)).text for text in ("I work for the", "NASA people.")]
+    assert shown == ["I work for the", "NASA people."]
+
+
 def test_a_model_that_knows_case_keeps_it() -> None:
     assert readable("the McCoy and iPhone") == ["The McCoy and iPhone."]
 
