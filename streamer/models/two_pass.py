@@ -34,7 +34,7 @@ class TwoPassModel(CompiledModel):
     # 4.1 % WER without partials: with 0.8 s 6.0, with 1.3 s 4.8, with 1.6 s 4.5 %.)
     stable_lag_s = 1.3
     # It has learned what noise is, and hears little in it.
-    noise_gate = NoiseGate(lone_letter_confidence=0.9, doubt_per_letter=0.1, least_confidence=0.5)
+    noise_gate = NoiseGate(lone_letter_confidence=0.97, doubt_per_letter=0.12, least_confidence=0.5)
     needs_context = True
 
     def __init__(
