@@ -277,10 +277,10 @@ def _digit_run(phrase: Phrase, at: int) -> tuple[Written, ...] | None:
     digits: list[int] = []
     while (value := digit(phrase, at + len(digits))) is not None:
         digits.append(value)
-    steps = {after - before for before, after in pairwise(digits)}
-    if len(digits) < 3 or steps in ({1}, {-1}) or phrase[at + len(digits)] in NUMBER_WORDS:
-        return None
     stop = at + len(digits)
+    steps = {after - before for before, after in pairwise(digits)}
+    if len(digits) < 3 or steps in ({1}, {-1}) or phrase[stop] in NUMBER_WORDS:
+        return None
     is_list = len(digits) < LISTED and any(phrase.mark(index) for index in range(at, stop - 1))
     if is_list or all(phrase[index] in ZEROS for index in range(at, stop)):  # "Oh oh oh!"
         return None

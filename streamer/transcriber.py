@@ -217,20 +217,16 @@ class Transcriber:
         can still be read afterwards. A signal handler, which interrupts the main thread anywhere,
         must not wait: let it call the source's `stop`.
         """
-        try:
-            self._finish()
-        finally:
-            self._join()
+        self._finish()
+        self._join()
 
     def cancel(self) -> None:
         """End at once, throwing away what was not delivered yet. Otherwise like `close`.
 
         A model that is just being loaded is waited for, and a callback that runs.
         """
-        try:
-            self._abandon()
-        finally:
-            self._join()
+        self._abandon()
+        self._join()
 
     def wait(self) -> None:
         """Wait until the source has ended and everything is delivered.
@@ -405,16 +401,15 @@ class Transcriber:
         self._is_closed = True
         try:
             self._source.stop()
-        finally:
-            self._events.free()
+        except Exception as error:  # Raised like any other failure, when all threads have ended.
+            self._fail(error)
+        self._events.free()
 
     def _abandon(self) -> None:
         """Have everything end at once."""
         self._stop_working()
-        try:
-            self._finish()
-        finally:
-            self._events.clear()
+        self._finish()
+        self._events.clear()
 
     def _stop_working(self) -> None:
         """Neither recognise nor wait for anything any more."""

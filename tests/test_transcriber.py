@@ -1053,6 +1053,7 @@ def test_what_was_said_just_before_a_pause_is_still_heard(
     sound.read = pause_and_read  # type: ignore[method-assign]
     with transcriber:
         events = list(transcriber)
+    assert transcriber.is_paused
     assert [final.text for final in finals(events)] == [whole.text]
     assert closed(events).statistics.paused_s > 0.0
 
